@@ -67,7 +67,7 @@ func TestOrderOfReasons(t *testing.T) {
 	zero := 0.0
 	cfg := policy.Config{
 		Disabled: true, Level: policy.WritesOnly, AlwaysLogFailures: true,
-		ExcludeActions: []string{"secret.*"}, ExcludeResources: []string{"health"}, SampleRate: &zero,
+		ExcludeActions: []string{"secret.*"}, ExcludeResources: []string{"health"}, SampleReads: &zero,
 	}
 	ev := audit.Event{Action: "secret.get", Resource: audit.Resource{Type: "health"}}
 	failure := ev
@@ -80,7 +80,7 @@ func TestOrderOfReasons(t *testing.T) {
 		{policy.ByLevel, policy.ByAction, func() { cfg.Level = policy.All }},
 		{policy.ByAction, policy.ByAction, func() { cfg.ExcludeActions = nil }},
 		{policy.ByResource, policy.ByResource, func() { cfg.ExcludeResources = nil }},
-		{policy.BySampling, policy.Recorded, func() { cfg.SampleRate = nil }},
+		{policy.BySampling, policy.Recorded, func() { cfg.SampleReads = nil }},
 		{policy.Recorded, policy.Recorded, func() {}},
 	}
 	for _, s := range steps {

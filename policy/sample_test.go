@@ -41,7 +41,7 @@ func TestPointOfAnIDIsThatOfItsText(t *testing.T) {
 }
 
 func TestSamplingNeverTakesFailuresDenialsAndDeletes(t *testing.T) {
-	p := mustNew(t, policy.Config{Level: policy.All, SampleRate: new(0.0)})
+	p := mustNew(t, policy.Config{Level: policy.All, SampleRate: new(0.0), SampleReads: new(0.0)})
 	for _, op := range audit.Operations() {
 		for _, outcome := range audit.Outcomes() {
 			want := policy.BySampling
