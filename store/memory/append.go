@@ -1,0 +1,93 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/chain"
+)
+
+// Append implements audit.Store. A batch is atomic.
+func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	results, fresh := s.admit(recs, false)
+	s.keep(fresh)
+	return results, nil
+}
+
+// AppendChained implements chain.Appender. A batch is atomic.
+func (s *Store) AppendChained(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	results, fresh := s.admit(recs, true)
+	for i, r := range fresh {
+		if r == nil {
+			continue
+		}
+		s.seal(chain.Key{Scope: r.Scope()}, r)
+		recs[i].Segment, recs[i].Sequence, recs[i].PrevHash, recs[i].Hash = r.Segment, r.Sequence, r.PrevHash, r.Hash
+		results[i].Sequence, results[i].Hash = r.Sequence, r.Hash
+	}
+	for i := range results {
+		if results[i].Duplicate {
+			// The record it repeats may stand in this batch and have its place only now.
+			r := s.byRef[recs[i].Ref()]
+			results[i].Sequence, results[i].Hash = r.Sequence, r.Hash
+		}
+	}
+	s.keep(fresh)
+	return results, nil
+}
+
+// admit gives the verdict on each record and enters copies of the new ones by
+// their Ref; fresh holds those copies in their places and nil in the others.
+func (s *Store) admit(recs []*audit.Record, chained bool) (results []audit.Result, fresh []*audit.Record) {
+	results = make([]audit.Result, len(recs))
+	fresh = make([]*audit.Record, len(recs))
+	for i, r := range recs {
+		switch old, ok := s.byRef[r.Ref()]; {
+		case r.ID.IsZero():
+			results[i].Err = audit.Invalid("id", "is required")
+		case !chained && (r.Sequence != 0 || !r.Hash.IsZero()):
+			// A position that no chain gave would be one that no verification can explain.
+			results[i].Err = audit.Invalid("sequence", "is set: a record with a place in a chain cannot be appended outside it")
+		case !ok:
+			fresh[i] = clone(r)
+			s.byRef[r.Ref()] = fresh[i]
+		case audit.SameContent(old, r):
+			results[i] = audit.Result{Duplicate: true, Sequence: old.Sequence, Hash: old.Hash}
+		default:
+			results[i].Err = audit.ErrConflict
+		}
+	}
+	return results, fresh
+}
+
+// keep puts the new records into the order; nils are passed over.
+func (s *Store) keep(fresh []*audit.Record) {
+	recs := make([]*audit.Record, 0, len(fresh))
+	for _, r := range fresh {
+		if r != nil {
+			recs = append(recs, r)
+		}
+	}
+	s.order = s.order.insert(recs)
+}
+
+// seal makes the record, a copy of our own, the next link of the chain.
+func (s *Store) seal(key chain.Key, r *audit.Record) {
+	c, ok := s.chains[key]
+	if !ok {
+		c = &links{head: chain.Head{Key: key}}
+		s.chains[key] = c
+	}
+	c.head = chain.Seal(c.head, []*audit.Record{r})
+	c.recs = append(c.recs, r)
+}
