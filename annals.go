@@ -10,7 +10,6 @@ package annals
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"sync"
 	"time"
@@ -60,7 +59,7 @@ type Trail struct {
 	analyzer analytics.Analyzer
 	hub      hub
 
-	secret     func() ([]byte, error)
+	secret     secret
 	closeOnce  sync.Once
 	closed     chan struct{}
 	closeErr   error
@@ -89,12 +88,11 @@ func New(store audit.Store, opt Options) (*Trail, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Trail{store: store, caps: store.Capabilities(), opt: opt, policy: pol, closed: make(chan struct{})}
+	t := &Trail{store: store, caps: store.Capabilities(), opt: opt, policy: pol, secret: secret{store: store}, closed: make(chan struct{})}
 	sink, err := t.sink()
 	if err != nil {
 		return nil, err
 	}
-	t.secret = sync.OnceValues(t.loadSecret)
 	if native, ok := audit.As[analytics.Analyzer](store); ok {
 		t.analyzer = native
 	} else {
@@ -131,17 +129,6 @@ func (t *Trail) sink() (recorder.Sink, error) {
 		done(len(recs), err)
 		return results, err
 	}, nil
-}
-
-func (t *Trail) loadSecret() ([]byte, error) {
-	if keeper, ok := audit.As[audit.SecretKeeper](t.store); ok {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		return keeper.Secret(ctx)
-	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	return key, nil
 }
 
 // observe starts the clock of one operation; the function it returns stops it.

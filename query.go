@@ -23,7 +23,7 @@ func (t *Trail) Query(ctx context.Context, q *audit.Query, cursor string) (*Page
 		return nil, err
 	}
 	if cursor != "" {
-		key, err := t.secret()
+		key, err := t.secret.get()
 		if err != nil {
 			return nil, err
 		}
@@ -40,7 +40,7 @@ func (t *Trail) Query(ctx context.Context, q *audit.Query, cursor string) (*Page
 		out.Records = []*audit.Record{}
 	}
 	if !page.Next.IsZero() {
-		key, err := t.secret()
+		key, err := t.secret.get()
 		if err != nil {
 			return nil, err
 		}

@@ -114,13 +114,6 @@ type Counter interface {
 	Count(ctx context.Context, q *Query) (int64, error)
 }
 
-// SecretKeeper keeps one random secret of 32 bytes with the data, the same for
-// every process that opens it, so that cursors survive a restart and a change
-// of replica. Fallback: a random secret a process.
-type SecretKeeper interface {
-	Secret(ctx context.Context) ([]byte, error)
-}
-
 // Pinger checks that the engine answers. Fallback: a Query with limit 1.
 type Pinger interface {
 	Ping(ctx context.Context) error

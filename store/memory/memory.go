@@ -5,8 +5,6 @@ package memory
 
 import (
 	"context"
-	"crypto/rand"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -23,14 +21,16 @@ type Options struct {
 // Store keeps records in memory. It is safe for concurrent use. Readers work
 // on a snapshot, so that a long walk holds nobody up and sees one state.
 type Store struct {
-	now    func() time.Time
-	secret []byte
+	now func() time.Time
 
 	mu     sync.RWMutex
 	closed bool
 	byRef  map[audit.Ref]*audit.Record
 	order  index
 	chains map[chain.Key]*links
+
+	documents map[string]document
+	saves     int64 // of documents so far: the version of the last one
 }
 
 // links is one chain: its head, and the records that are still there by Sequence.
@@ -40,29 +40,27 @@ type links struct {
 }
 
 var (
-	_ audit.Store        = (*Store)(nil)
-	_ audit.Scanner      = (*Store)(nil)
-	_ audit.Counter      = (*Store)(nil)
-	_ audit.SecretKeeper = (*Store)(nil)
-	_ audit.Pinger       = (*Store)(nil)
-	_ audit.Stater       = (*Store)(nil)
-	_ chain.Appender     = (*Store)(nil)
-	_ chain.Reader       = (*Store)(nil)
+	_ audit.Store    = (*Store)(nil)
+	_ audit.Scanner  = (*Store)(nil)
+	_ audit.Counter  = (*Store)(nil)
+	_ audit.Keeper   = (*Store)(nil)
+	_ audit.Pinger   = (*Store)(nil)
+	_ audit.Stater   = (*Store)(nil)
+	_ chain.Appender = (*Store)(nil)
+	_ chain.Reader   = (*Store)(nil)
 )
 
 // New gives an empty store.
 func New(opts Options) *Store {
 	s := &Store{
-		now:    opts.Now,
-		secret: make([]byte, 32),
-		byRef:  map[audit.Ref]*audit.Record{},
-		chains: map[chain.Key]*links{},
+		now:       opts.Now,
+		byRef:     map[audit.Ref]*audit.Record{},
+		chains:    map[chain.Key]*links{},
+		documents: map[string]document{},
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	// Read never fails: crypto/rand ends the process when the system has no randomness.
-	_, _ = rand.Read(s.secret)
 	return s
 }
 
@@ -76,7 +74,7 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	s.byRef, s.order, s.chains = nil, nil, nil
+	s.byRef, s.order, s.chains, s.documents = nil, nil, nil, nil
 	return nil
 }
 
@@ -85,14 +83,6 @@ func (s *Store) Ping(ctx context.Context) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.ready(ctx)
-}
-
-// Secret implements audit.SecretKeeper.
-func (s *Store) Secret(ctx context.Context) ([]byte, error) {
-	if err := s.Ping(ctx); err != nil {
-		return nil, err
-	}
-	return slices.Clone(s.secret), nil
 }
 
 // State implements audit.Stater.

@@ -42,7 +42,7 @@ func testAnalytics(t *testing.T, h *Harness) {
 		sameStatistics(t, native, reference, q)
 	}
 	r := NewRand(132)
-	for range 60 {
+	for range Rounds(40) {
 		q := RandomQuery(r, recs...)
 		if q.Text != "" && !s.Capabilities().Text {
 			q.Text = ""

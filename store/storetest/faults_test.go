@@ -40,6 +40,7 @@ var faults = map[string]Category{
 	"anchors lose their reason":    ChainRetention,
 	"walks leave the last out":     Chain,
 	"a cancelled call goes on":     Lifecycle,
+	"a late save wins":             Keeper,
 }
 
 const faultEnv = "ANNALS_STORETEST_FAULT"
@@ -167,4 +168,14 @@ func (f *faulty) Walk(ctx context.Context, key chain.Key, from, to int64, fn fun
 		to--
 	}
 	return f.Store.Walk(ctx, key, from, to, fn)
+}
+
+func (f *faulty) Save(ctx context.Context, key string, value []byte, version int64) error {
+	err := f.Store.Save(ctx, key, value, version)
+	if f.fault == "a late save wins" && audit.CodeOf(err) == audit.CodeConflict {
+		if _, last, e := f.Store.Load(ctx, key); e == nil {
+			return f.Store.Save(ctx, key, value, last)
+		}
+	}
+	return err
 }

@@ -44,7 +44,8 @@ const (
 	Retention      Category = "retention"       // expiry, ceiling, holds, limit
 	Chain          Category = "chain"           // chain.Appender and chain.Reader
 	ChainRetention Category = "chain retention" // what retention removes from a chain stays accounted for
-	Durability     Category = "durability"      // everything is there after a restart; audit.SecretKeeper
+	Durability     Category = "durability"      // everything is there after a restart
+	Keeper         Category = "keeper"          // audit.Keeper: versions, races, limits
 	Concurrency    Category = "concurrency"     // many readers and writers at once
 	Lifecycle      Category = "lifecycle"       // cancelled contexts, Close
 	Analytics      Category = "analytics"       // analytics.Analyzer agrees with the streaming reference
@@ -67,6 +68,7 @@ var categories = []struct {
 	{Chain, testChain},
 	{ChainRetention, testChainRetention},
 	{Durability, testDurability},
+	{Keeper, testKeeper},
 	{Concurrency, testConcurrency},
 	{Lifecycle, testLifecycle},
 	{Analytics, testAnalytics},

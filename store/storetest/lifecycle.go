@@ -95,8 +95,15 @@ func calls(t *testing.T, s audit.Store, recs []*audit.Record) map[string]func(co
 	if c, ok := audit.As[audit.Counter](s); ok {
 		all["Count"] = func(ctx context.Context) error { _, err := c.Count(ctx, q); return err }
 	}
-	if c, ok := audit.As[audit.SecretKeeper](s); ok {
-		all["Secret"] = func(ctx context.Context) error { _, err := c.Secret(ctx); return err }
+	if c, ok := audit.As[audit.Keeper](s); ok {
+		all["Load"] = func(ctx context.Context) error {
+			_, _, err := c.Load(ctx, "kept")
+			if errors.Is(err, audit.ErrNotFound) {
+				return nil // the map has no order: Save may come later
+			}
+			return err
+		}
+		all["Save"] = func(ctx context.Context) error { return c.Save(ctx, "kept", []byte("x"), 0) }
 	}
 	if c, ok := audit.As[audit.Pinger](s); ok {
 		all["Ping"] = c.Ping

@@ -17,7 +17,7 @@ func testPaging(t *testing.T, h *Harness) {
 		recs := Corpus(51, 300)
 		h.store(t, s, CloneAll(recs))
 		r := NewRand(52)
-		for range 40 {
+		for range Rounds(40) {
 			q := RandomQuery(r, recs...)
 			if q.Text != "" && !s.Capabilities().Text {
 				q.Text = ""
@@ -115,7 +115,7 @@ func testAnyPlace(t *testing.T, h *Harness) {
 	recs := Corpus(53, 60)
 	h.store(t, s, CloneAll(recs))
 	r := NewRand(54)
-	for range 60 {
+	for range Rounds(60) {
 		q := valid(t, audit.Query{Order: pick(r, orders...), Limit: 1 + r.IntN(20)})
 		q.After = sample(r, recs).Position()
 		switch r.IntN(4) {

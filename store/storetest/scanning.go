@@ -31,7 +31,7 @@ func testScanning(t *testing.T, h *Harness) {
 	sameAnswer(t, "Scan", everything, recs, scanAll(t, scanner, everything))
 
 	r := NewRand(72)
-	for range 60 {
+	for range Rounds(60) {
 		q := RandomQuery(r, recs...)
 		if q.Text != "" && !s.Capabilities().Text {
 			q.Text = ""

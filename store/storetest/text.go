@@ -42,7 +42,7 @@ func testText(t *testing.T, h *Harness) {
 		ask(t, s, recs, q)
 	}
 	r := NewRand(62)
-	for range 150 {
+	for range Rounds(150) {
 		q, err := (&audit.Query{Text: RandomText(r, recs...), Limit: audit.MaxLimit, Order: pick(r, orders...)}).Validate()
 		if err != nil {
 			continue

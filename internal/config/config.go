@@ -1,0 +1,79 @@
+// Package config holds every setting of the program: one documented struct that
+// the TOML file, the environment, the flags, the example files and the
+// reference page derive from.
+package config
+
+import (
+	"time"
+)
+
+// Config is every setting. Its zero value is not usable: [Load] fills in the
+// defaults of the tags. The environment name of audit.x_y is
+// AUDIT_TRAIL_X_Y, and of any other s.x it is AUDIT_TRAIL_S_X.
+type Config struct {
+	Audit  Audit  `toml:"audit" doc:"What is recorded and where it is kept."`
+	Server Server `toml:"server" doc:"The HTTP server of annals serve."`
+	Log    Log    `toml:"log" doc:"The program's own log, on standard error."`
+
+	sources map[string]source
+}
+
+// Audit says what is recorded and where it is kept.
+type Audit struct {
+	Enabled bool   `toml:"enabled" default:"true" doc:"false: nothing is recorded and nothing is opened"`
+	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite or memory"`
+	URL     string `toml:"url" default:"annals-data/annals.db" doc:"where the engine is; for sqlite the path of the file"`
+	Prefix  string `toml:"prefix" default:"annals_" doc:"begins the name of every table, index or key"`
+
+	Level             string   `toml:"level" default:"writes_only" doc:"all, writes_only, mutations_only, deletes_only or failures_only"`
+	AlwaysLogFailures bool     `toml:"always_log_failures" default:"false" doc:"failures and denials are recorded whatever the level; exclusions still win"`
+	ExcludeActions    []string `toml:"exclude_actions" default:"" doc:"actions that are not recorded: exact names or * patterns, any case"`
+	ExcludeResources  []string `toml:"exclude_resources" default:"" doc:"resource types that are not recorded: exact names or * patterns, any case"`
+	SampleRate        float64  `toml:"sample_rate" default:"1" doc:"share kept of what passed so far, 0 to 1; never applied to failures, denials and deletes"`
+	SampleReads       float64  `toml:"sample_reads" default:"1" doc:"the same for reads, instead of sample_rate"`
+
+	Async               bool    `toml:"async" default:"true" doc:"false: a record is written before its acknowledgement; the same as durability sync"`
+	Durability          string  `toml:"durability" default:"" doc:"what an acknowledgement means: sync (the store has it) or memory (it is in the bounded queue); empty is sync"`
+	OnFull              string  `toml:"on_full" default:"block" doc:"when the queue is full: block (wait, then refuse), fail (refuse at once) or drop (count it and leave a gap record)"`
+	BufferEnabled       bool    `toml:"buffer_enabled" default:"true" doc:"false: each event is a batch of its own"`
+	BufferFlushInterval Seconds `toml:"buffer_flush_interval" default:"30" doc:"seconds since the first waiting event after which a batch is written; 1 in this program unless set"`
+	BufferMaxSize       int     `toml:"buffer_max_size" default:"500" doc:"waiting events that trigger a write"`
+	BufferCapacity      int     `toml:"buffer_capacity" default:"100000" doc:"waiting events at most; then on_full decides"`
+	BufferCapacityBytes int64   `toml:"buffer_capacity_bytes" default:"268435456" doc:"size of the waiting events at most; then on_full decides"`
+	TimeoutSeconds      Seconds `toml:"timeout_seconds" default:"5" doc:"how long a caller waits at most for room or for the store"`
+
+	TTLSeconds   Seconds `toml:"ttl_seconds" default:"0" doc:"stamps expires_at on each record; 0 leaves it empty"`
+	StorePayload bool    `toml:"store_payload" default:"true" doc:"false keeps everything but the payload"`
+	Chain        bool    `toml:"chain" default:"true" doc:"links the records of each namespace and tenant in a hash chain"`
+	FullText     bool    `toml:"full_text" default:"true" doc:"keeps an index for full text search, on engines where it is optional"`
+
+	DiscoveryKinds []string `toml:"discovery_kinds" default:"datahub" doc:"toolkit kinds that count as discovery in the statistics of agents"`
+	QueryKinds     []string `toml:"query_kinds" default:"trino" doc:"toolkit kinds that count as queries in the statistics of agents"`
+
+	Redact Redact `toml:"redact" doc:"What is made unreadable before anything else sees it."`
+}
+
+// Redact says what is made unreadable.
+type Redact struct {
+	Enabled     bool     `toml:"enabled" default:"false" doc:"redaction is on"`
+	Fields      []string `toml:"fields" default:"" doc:"keys at any depth (password) or paths (payload.card.number), any case; * is any key"`
+	Placeholder string   `toml:"placeholder" default:"[REDACTED]" doc:"stands in the place of a redacted value"`
+}
+
+// Server configures annals serve.
+type Server struct {
+	Addr                   string  `toml:"addr" default:"127.0.0.1:8480" doc:"address to listen on; loopback only, as there are no tokens yet"`
+	ShutdownTimeoutSeconds Seconds `toml:"shutdown_timeout_seconds" default:"15" doc:"how long a shutdown may drain"`
+}
+
+// Log configures the program's own log.
+type Log struct {
+	Level  string `toml:"level" default:"info" doc:"debug, info, warn or error"`
+	Format string `toml:"format" default:"text" doc:"text or json"`
+}
+
+// Seconds is a duration that is written as a number of seconds.
+type Seconds time.Duration
+
+// Duration gives the duration.
+func (s Seconds) Duration() time.Duration { return time.Duration(s) }

@@ -1,0 +1,50 @@
+package conformance
+
+import (
+	"flag"
+	"strconv"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set(strconv.Itoa(storetest.Rounds(100))) // a number is always valid
+	}
+	goleak.VerifyTestMain(m) // a closed engine must leave no goroutine behind
+}
+
+func TestConformance(t *testing.T) {
+	for name, harness := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Run("bare", func(t *testing.T) { storetest.Run(t, harness()) })
+			t.Run("wrapped", func(t *testing.T) { storetest.Run(t, wrapped(harness())) })
+		})
+	}
+}
+
+// wrapper hides every optional interface of the store that it holds, so that
+// only audit.As can find them.
+type wrapper struct{ audit.Store }
+
+func (w wrapper) Unwrap() audit.Store { return w.Store }
+
+// wrapped gives the harness of the engine behind two wrappers.
+func wrapped(h storetest.Harness) storetest.Harness {
+	wrap := func(s audit.Store) audit.Store { return wrapper{wrapper{s}} }
+	unwrap := func(s audit.Store) audit.Store { return s.(wrapper).Store.(wrapper).Store }
+	bare := h
+	h.New = func(tb testing.TB) audit.Store { return wrap(bare.New(tb)) }
+	if bare.Reopen != nil {
+		h.Reopen = func(tb testing.TB, s audit.Store) audit.Store { return wrap(bare.Reopen(tb, unwrap(s))) }
+	}
+	if bare.Settle != nil {
+		h.Settle = func(tb testing.TB, s audit.Store) { bare.Settle(tb, unwrap(s)) }
+	}
+	return h
+}
