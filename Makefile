@@ -23,7 +23,8 @@ check: ## the inner loop, under two minutes: format, vet, staticcheck, known vul
 	@scripts/vulncheck
 	$(GO) test -short ./...
 
-test: ## every test, with the race detector
+test: ## every test, with the race detector; installs Chromium where it can
+	@scripts/chromium >/dev/null
 	$(GO) test -race -timeout 20m ./...
 
 fuzz: ## fuzz every decoder for a minute each

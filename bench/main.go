@@ -35,7 +35,7 @@ func main() {
 	fmt.Printf("%s, %s/%s, %d processors, %d rounds, medians (smallest to largest)\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), *rounds)
 	fmt.Println("| what | measured | against | ratio | bar | |\n|---|---|---|---|---|---|")
-	for _, l := range lines {
+	for _, l := range lines() {
 		if !pattern.MatchString(l.name) {
 			continue
 		}

@@ -27,7 +27,7 @@ import (
 var benchStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const (
-	benchRecords = 250_000
+	benchRecords = 1_000_000
 	benchDays    = 90
 )
 

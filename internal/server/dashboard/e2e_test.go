@@ -189,7 +189,7 @@ func followLive(t *testing.T, b *browser) {
 	b.click("#live")
 	b.until(`document.querySelector("#live-status").textContent.startsWith("Live")`)
 	other := &audit.Event{Action: "not.this", Actor: audit.Actor{ID: "somebody"}}
-	ev := &audit.Event{Action: "door.open\u202e<script>alert(1)</script>", Actor: audit.Actor{ID: "newcomer"}, Tenant: "acme", Outcome: audit.Denied, Duration: 1500 * time.Millisecond,
+	ev := &audit.Event{Action: "door.open\u202e<script>alert(1)</script>", Actor: audit.Actor{ID: "newcomer"}, Tenant: "acme", Namespace: "prod", Outcome: audit.Denied, Tool: audit.Tool{Name: "run_query"}, Duration: 1500 * time.Millisecond,
 		Resource: audit.Resource{Type: "door", ID: "<img src=x onerror=alert(1)>"}, Payload: []byte(`{"a":1}`)}
 	id := b.rig.record(other, ev)[1].ID.String()
 	b.until(`document.querySelectorAll("#results tbody tr").length === 1`)
@@ -214,7 +214,7 @@ func verifyChains(t *testing.T, b *browser) {
 	wantText(t, "integrity", b.open("/integrity"), "Chains", "acme", "globex", "None since the server started")
 	b.click(`button[name=all]`)
 	b.until(`location.pathname.startsWith("/integrity/runs/") && document.querySelector(".verdict .ok") !== null`)
-	wantText(t, "the result", b.text("main"), "valid", "503 records read", "0 broken", "Removed by retention", "none")
+	wantText(t, "the result", b.text("main"), "valid", "503 records read", "0 broken", "Removed")
 	wantText(t, "the list", b.open("/integrity"), "valid")
 	b.fill("#v-tenant", "acme", "#v-from", "3", "#v-to", "20"+kb.Enter)
 	b.until(`document.querySelector(".verdict .ok") !== null`)

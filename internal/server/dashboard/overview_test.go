@@ -44,6 +44,8 @@ func TestOverview(t *testing.T) {
 	r.ok("/?from=2026-03-04T06:00:00Z&to=2026-03-04T09:00:00Z").has("2026-03-04 06:00:00", "2026-03-04 09:00:00").lacks(`aria-current="true"`)
 }
 
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
 func records(n int64) string { return strconv.FormatInt(n, 10) + " records" }
 
 // attr gives what follows a text up to the next quote, as a browser reads it.
@@ -135,19 +137,6 @@ func TestOverviewRefuses(t *testing.T) {
 
 func long(n int) string { return strings.Repeat("x", n) }
 
-// slowStore answers no page of records and leaves every statistic hanging.
-type slowStore struct {
-	*memory.Store
-	scan func(ctx context.Context) error
-}
-
-func (s *slowStore) Scan(ctx context.Context, q *audit.Query, fn func(*audit.Record) error) error {
-	if err := s.scan(ctx); err != nil {
-		return err
-	}
-	return s.Store.Scan(ctx, q, fn)
-}
-
 // TestOneTileFails: statistics that fail or hang leave the rest of the page.
 func TestOneTileFails(t *testing.T) {
 	secret := "pq: password authentication failed for 10.1.2.3"
@@ -185,10 +174,6 @@ func TestOneTileFails(t *testing.T) {
 	}
 }
 
-type errText string
-
-func (e errText) Error() string { return string(e) }
-
 // TestStoreIsDown: a page that cannot be had says so, without the driver's words.
 func TestStoreIsDown(t *testing.T) {
 	r := newRig(t, with{store: func(m *memory.Store) audit.Store { return &downStore{m} }})
@@ -196,13 +181,3 @@ func TestStoreIsDown(t *testing.T) {
 	r.ok("/").has("Recent failures and denials could not be had")
 	r.ok("/operations").has("An answer of the engine could not be had", "The engine&#39;s state could not be had").lacks("10.1.2.3")
 }
-
-type downStore struct{ *memory.Store }
-
-func (s *downStore) down() error {
-	return audit.Unavailable("the engine does not answer", errText("10.1.2.3"))
-}
-func (s *downStore) Query(context.Context, *audit.Query) (*audit.Page, error) { return nil, s.down() }
-func (s *downStore) Ping(context.Context) error                               { return s.down() }
-func (s *downStore) State(context.Context) (map[string]string, error)         { return nil, s.down() }
-func (s *downStore) Get(context.Context, audit.Ref) (*audit.Record, error)    { return nil, s.down() }

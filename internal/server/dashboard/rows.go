@@ -33,13 +33,22 @@ func rowsOf(recs []*audit.Record) []recordRow {
 		a, res := r.Actor, r.Resource
 		rows[i] = recordRow{
 			Record: r, Link: recordLink(r),
-			Who:     clip(48, cmp.Or(a.Email, a.ID, a.Name, a.Type)),
+			Who:     clip(48, who(a)),
 			WhoFull: clip(400, words(a.ID, a.Name, a.Email, a.Type)),
 			What:    clip(64, words(res.Type, cmp.Or(res.Name, res.ID))), WhatFull: clip(1200, words(res.Type, res.ID, res.Name)),
 			Where: clip(40, strings.Trim(r.Namespace+" / "+r.Tenant, "/ ")),
 		}
 	}
 	return rows
+}
+
+// who names an actor in a table: by e-mail or id, but by name where the id is too
+// long to be read.
+func who(a audit.Actor) string {
+	if a.Name != "" && len(a.ID) > 32 {
+		return cmp.Or(a.Email, a.Name)
+	}
+	return cmp.Or(a.Email, a.ID, a.Name, a.Type)
 }
 
 // words joins what is there, each once.

@@ -39,6 +39,8 @@
     if (ms < 60000) return (ms / 1000).toFixed(2) + " s";
     return ms < 3600000 ? (ms / 60000).toFixed(1) + " min" : (ms / 3600000).toFixed(1) + " h";
   };
+  // As in the server's tables: the name only where the id is too long to be read.
+  const who = (a) => a.email || (a.name && new TextEncoder().encode(a.id || "").length > 32 ? a.name : a.id || a.name || a.type);
   const cell = (cls, child) => {
     const td = element("td", cls);
     td.setAttribute("role", "cell");
@@ -73,9 +75,9 @@
     const a = r.actor || {}, res = r.resource || {}, tool = r.tool || {};
     tr.append(
       cell("time", time), cell("", outcome), action,
-      cell("", text(a.email || a.id || a.name || a.type, 48, words(a.id, a.name, a.email, a.type))),
+      cell("", text(who(a), 48, words(a.id, a.name, a.email, a.type))),
       cell("", text(words(res.type, res.name || res.id), 64, words(res.type, res.id, res.name))),
-      cell("", text(tool.name, 40)),
+      cell("", text(tool.name, 28)),
       cell("", text([r.namespace, r.tenant].filter(Boolean).join(" / "), 40)),
       cell("num", millis(r.duration_ms)),
     );
