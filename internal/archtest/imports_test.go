@@ -35,7 +35,7 @@ var rules = []rule{
 	{pkg: "redact", own: []string{"audit"}},
 	{pkg: "chain", own: []string{"audit"}, tests: []string{"github.com/fxamacker/cbor/v2"}},
 	{pkg: "analytics", own: []string{"audit"}},
-	{pkg: "spool", own: []string{"audit"}, libs: []string{"golang.org/x/sys"}, tests: []string{"github.com/cockroachdb/pebble/v2"}},
+	{pkg: "spool", own: []string{"audit"}, tests: []string{"github.com/cockroachdb/pebble/v2"}},
 	{pkg: "recorder", own: []string{"audit", "policy", "redact", "chain", "spool"}, libs: []string{"github.com/cenkalti/backoff/v5"}, tests: []string{"github.com/rs/zerolog"}},
 	{pkg: "retention", own: []string{"audit", "policy", "redact", "chain", "spool"}},
 	{pkg: "store/memory", own: []string{"audit", "chain", "analytics"}},
