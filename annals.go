@@ -20,6 +20,8 @@ import (
 	"github.com/annals-dev/annals/policy"
 	"github.com/annals-dev/annals/recorder"
 	"github.com/annals-dev/annals/redact"
+	"github.com/annals-dev/annals/retention"
+	"github.com/annals-dev/annals/spool"
 )
 
 // Options configure a Trail. The zero value records writes asynchronously, in
@@ -38,9 +40,21 @@ type Options struct {
 	Timeout       time.Duration       // how long a caller waits at most; 0 is 5 s
 	WriteTimeout  time.Duration       // how long one attempt on the store may take; 0 is 30 s
 
+	// SpoolDir is the directory of the spool and of the dead letters: on a local
+	// disk, and of no other use; it is made with mode 0700. Durability spool and
+	// OnFull spill need it. With it, whatever an earlier process left there is
+	// delivered first, under any durability, and records that the store refuses
+	// for good are set aside. "" is none.
+	SpoolDir   string
+	SpoolBytes int64 // what may wait in the spool at most; 0 is 1 GiB
+
 	TTL         time.Duration // stamps expires_at on each record; 0 leaves it empty
 	DropPayload bool          // everything but the payload is kept
 	Unchained   bool          // no hash chain
+
+	// Retention says when records are deleted; see StartRetention. Its Logger and
+	// Now are those below where they are left out.
+	Retention retention.Options
 
 	DiscoveryKinds analytics.DiscoveryKinds // which toolkit kinds count as which; zero is the default
 
@@ -58,6 +72,11 @@ type Trail struct {
 	recorder *recorder.Recorder
 	analyzer analytics.Analyzer
 	hub      hub
+
+	spool   *spool.Spool       // nil: none
+	letters *spool.DeadLetters // nil: none
+
+	retention *retention.Loop
 
 	secret     secret
 	closeOnce  sync.Once
@@ -98,9 +117,16 @@ func New(store audit.Store, opt Options) (*Trail, error) {
 	} else {
 		t.analyzer = analytics.Stream(scanner{t})
 	}
+	if t.retention, err = t.newRetention(); err != nil {
+		return nil, err
+	}
+	if err := t.openSpool(); err != nil {
+		return nil, err
+	}
 	t.recorder, err = recorder.New(sink, recorder.Options{
 		Policy: pol, Redactor: red,
-		Durability: opt.Durability, OnFull: opt.OnFull, Unbuffered: opt.Unbuffered,
+		Durability: t.opt.Durability, OnFull: t.opt.OnFull, Unbuffered: opt.Unbuffered,
+		Spool: t.spool, DeadLetters: t.letters,
 		FlushInterval: opt.FlushInterval, FlushSize: opt.FlushSize,
 		Capacity: opt.Capacity, CapacityBytes: opt.CapacityBytes,
 		Timeout: opt.Timeout, WriteTimeout: opt.WriteTimeout,
@@ -108,6 +134,9 @@ func New(store audit.Store, opt Options) (*Trail, error) {
 		Chained: !opt.Unchained, Logger: opt.Logger, Now: opt.Now, Stored: t.hub.publish, Watched: t.hub.watched,
 	})
 	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), spoolGrace)
+		defer cancel()
+		_ = t.closeSpool(ctx) // what is in it stays there
 		return nil, err
 	}
 	return t, nil
@@ -177,13 +206,23 @@ func (t *Trail) Ping(ctx context.Context) error {
 // Flush writes what is waiting and returns when the store has it.
 func (t *Trail) Flush(ctx context.Context) error { return t.recorder.Flush(ctx) }
 
-// Close refuses new events, writes what is waiting, closes the store, and
-// gives the exact balance: Account.Unwritten is what ctx left no time for.
+// Close refuses new events, writes what is waiting, closes the spool and the
+// store, and gives the exact balance: Account.Unwritten is what ctx left no
+// time for, and Account.Spooled what is safe in the spool for the next start.
 // Close is safe to call more than once.
 func (t *Trail) Close(ctx context.Context) (recorder.Account, error) {
 	t.closeOnce.Do(func() {
+		swept := make(chan error, 1)
+		go func() { swept <- t.retention.Close(ctx) }()
 		t.closeCount, t.closeErr = t.recorder.Close(ctx)
+		t.report(t.closeCount)
 		close(t.closed)
+		if err := t.closeSpool(ctx); err != nil && t.closeErr == nil {
+			t.closeErr = err
+		}
+		if err := <-swept; err != nil && t.closeErr == nil {
+			t.closeErr = err
+		}
 		if err := t.store.Close(); err != nil && t.closeErr == nil {
 			t.closeErr = err
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/annals-dev/annals/audit"
 )
@@ -18,6 +19,7 @@ type anchor struct {
 	key      Key // the chain it lies in
 	sequence int64
 	hash     audit.Digest
+	reason   string
 	decided  bool
 	fault    string // why it does not count; empty when it does
 }
@@ -78,7 +80,7 @@ func (a *anchors) take(r *audit.Record, buf []byte) []byte {
 	if r.Kind != audit.KindPrune || json.Unmarshal(r.Payload, &p) != nil || p.Segment != a.key.Segment {
 		return buf
 	}
-	by := &anchor{key: KeyOf(r), sequence: r.Sequence, hash: r.Hash}
+	by := &anchor{key: KeyOf(r), sequence: r.Sequence, hash: r.Hash, reason: p.Reason}
 	var sum audit.Digest
 	sum, buf = HashOf(r, buf)
 	switch {
@@ -158,7 +160,7 @@ func (a *anchors) linked(ctx context.Context, by *anchor) (bool, error) {
 // and links to before (if that is known), else one that began earlier, else one
 // that begins there; of several the longest. fault says what is wrong with the
 // anchor of a run that does not count.
-func (a *anchors) cover(ctx context.Context, seq int64, before *audit.Digest) (best Run, ok bool, fault string, err error) {
+func (a *anchors) cover(ctx context.Context, seq int64, before *audit.Digest) (best anchoredRun, ok bool, fault string, err error) {
 	end, _ := slices.BinarySearchFunc(a.runs, seq+1, func(r anchoredRun, first int64) int { return cmp.Compare(r.First, first) })
 	rank := 0
 	for i := end - 1; i >= 0 && a.reach[i] >= seq; i-- {
@@ -168,7 +170,7 @@ func (a *anchors) cover(ctx context.Context, seq int64, before *audit.Digest) (b
 		}
 		trusted, err := a.trust(ctx, r.by)
 		if err != nil {
-			return Run{}, false, "", err
+			return anchoredRun{}, false, "", err
 		}
 		if !trusted {
 			fault = fmt.Sprintf("the anchor at sequence %d that names it %s", r.by.sequence, r.by.fault)
@@ -182,7 +184,7 @@ func (a *anchors) cover(ctx context.Context, seq int64, before *audit.Digest) (b
 			this = 3
 		}
 		if this > rank || this == rank && r.Last > best.Last {
-			best, rank = r.Run, this
+			best, rank = r, this
 		}
 	}
 	return best, rank > 0, fault, nil
@@ -196,24 +198,28 @@ func (a *anchors) cover(ctx context.Context, seq int64, before *audit.Digest) (b
 // the last ended, or overlap it; the last must end with the hash that the record
 // after the gap links to, or reach further: then that record is the rest of a
 // run under removal, and the records after it confirm it.
-func (a *anchors) account(ctx context.Context, g gap) (Run, *Break, error) {
-	whole := Run{First: g.first, Last: g.last}
+func (a *anchors) account(ctx context.Context, g gap) (Pruned, *Break, error) {
+	whole := Pruned{Run: Run{First: g.first, Last: g.last}}
+	var reasons []string
 	before := g.left
 	for seq := g.first; ; {
 		run, ok, fault, err := a.cover(ctx, seq, before)
 		switch {
 		case err != nil:
-			return Run{}, nil, err
+			return Pruned{}, nil, err
 		case !ok:
 			if fault == "" && seq < g.last {
 				fault = fmt.Sprintf("no anchor accounts for the sequences %d to %d", seq, g.last)
 			}
-			return Run{}, &Break{Sequence: seq, Reason: ReasonMissing, Detail: fault}, nil
+			return Pruned{}, &Break{Sequence: seq, Reason: ReasonMissing, Detail: fault}, nil
 		case run.First < seq && seq == g.first && before != nil:
 			first := max(run.First, a.startOf(seq-1))
-			return Run{}, &Break{Sequence: first, Reason: ReasonPruned, Detail: fmt.Sprintf("retention removed the sequences %d to %d", run.First, run.Last)}, nil
+			return Pruned{}, &Break{Sequence: first, Reason: ReasonPruned, Detail: fmt.Sprintf("retention removed the sequences %d to %d", run.First, run.Last)}, nil
 		case run.First == seq && before != nil && run.PrevHash != *before:
-			return Run{}, &Break{Sequence: seq, Reason: ReasonLink, Detail: "the removed run that begins there does not link to the record before"}, nil
+			return Pruned{}, &Break{Sequence: seq, Reason: ReasonLink, Detail: "the removed run that begins there does not link to the record before"}, nil
+		}
+		if why := run.by.reason; why != "" && !slices.Contains(reasons, why) {
+			reasons = append(reasons, why)
 		}
 		if seq == g.first && run.First == seq {
 			whole.PrevHash = run.PrevHash
@@ -224,12 +230,13 @@ func (a *anchors) account(ctx context.Context, g gap) (Run, *Break, error) {
 		}
 		if run.Last == g.last {
 			if g.right != nil && run.Hash != *g.right {
-				return Run{}, &Break{Sequence: g.last + 1, Reason: ReasonLink, Detail: "its prev_hash is not the hash at the end of the removed run before it"}, nil
+				return Pruned{}, &Break{Sequence: g.last + 1, Reason: ReasonLink, Detail: "its prev_hash is not the hash at the end of the removed run before it"}, nil
 			}
 			whole.Hash = run.Hash
 		} else if g.right != nil {
 			whole.Hash = *g.right
 		}
+		whole.Reason = strings.Join(reasons, "; ")
 		return whole, nil, nil
 	}
 }

@@ -22,7 +22,7 @@ type gap struct {
 type outcome struct {
 	records int64
 	broken  *Break
-	pruned  []Run
+	pruned  []Pruned
 }
 
 // pass reads a range and judges what was read.

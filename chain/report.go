@@ -11,17 +11,25 @@ import (
 // Report is the result of verifying one chain.
 type Report struct {
 	Key
-	Valid          bool   `json:"valid"`
-	RecordsChecked int64  `json:"records_checked"`
-	FirstBroken    *Break `json:"first_broken,omitempty"`
-	Head           Head   `json:"head"`
-	Pruned         []Run  `json:"pruned"`    // holes of the range, made by retention and vouched for by an anchor
-	Unchained      int64  `json:"unchained"` // records of the scope outside any chain, e.g. from before the chain was switched on
-	From           int64  `json:"from"`
-	To             int64  `json:"to"`
+	Valid          bool     `json:"valid"`
+	RecordsChecked int64    `json:"records_checked"`
+	FirstBroken    *Break   `json:"first_broken,omitempty"`
+	Head           Head     `json:"head"`
+	Pruned         []Pruned `json:"pruned"`    // holes of the range, made by retention and vouched for by an anchor
+	Unchained      int64    `json:"unchained"` // records of the scope outside any chain, e.g. from before the chain was switched on
+	From           int64    `json:"from"`
+	To             int64    `json:"to"`
 	// CheckpointPruned is set when retention removed the checkpoint's record and
 	// the one after it: then its hash cannot be compared any more.
 	CheckpointPruned bool `json:"checkpoint_pruned,omitempty"`
+}
+
+// Pruned is a hole that retention made.
+type Pruned struct {
+	Run
+	// Reason is that of the anchors that account for it, each once, in the order
+	// of the sequences, with "; " between two.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Break says where a chain is broken first, in the order of sequences.
@@ -118,9 +126,9 @@ func (v *verifier) identify(ctx context.Context, b *Break) error {
 
 // within gives the runs that lie in the range, in order, each once. A second
 // look at a hole may have given one twice, or more than the range.
-func within(runs []Run, from, to int64) []Run {
-	slices.SortFunc(runs, func(a, b Run) int { return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(b.Last, a.Last)) })
-	out := []Run{}
+func within(runs []Pruned, from, to int64) []Pruned {
+	slices.SortFunc(runs, func(a, b Pruned) int { return cmp.Or(cmp.Compare(a.First, b.First), cmp.Compare(b.Last, a.Last)) })
+	out := []Pruned{}
 	end := int64(0)
 	for _, r := range runs {
 		if r.First <= to && r.Last >= from && r.Last > end {

@@ -41,6 +41,7 @@ type source struct {
 	sorted map[chain.Key][]*audit.Record // nil when recs was changed
 	nextID int64
 
+	reason  string // of the anchors that prune makes
 	batch   int
 	lag     time.Duration
 	failing error
@@ -52,7 +53,7 @@ type source struct {
 }
 
 func newSource() *source {
-	return &source{heads: map[chain.Key]chain.Head{}, batch: 3, nextID: 1}
+	return &source{heads: map[chain.Key]chain.Head{}, reason: "ninety days", batch: 3, nextID: 1}
 }
 
 // newChain gives a source that holds a chain of n events.
@@ -125,7 +126,7 @@ func (s *source) pruneInto(k, anchors chain.Key, size int, pick func(seq int64) 
 	})
 	s.sorted = nil
 	for runs := range slices.Chunk(chain.Runs(links), size) {
-		r := chain.Anchor(k, runs, "ninety days", epoch.Add(time.Duration(s.nextID)*time.Second))
+		r := chain.Anchor(k, runs, s.reason, epoch.Add(time.Duration(s.nextID)*time.Second))
 		s.nextID++
 		s.seal(anchors, r)
 	}

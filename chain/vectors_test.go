@@ -238,7 +238,7 @@ func checkVector(t *testing.T, published []byte) {
 	if report.Valid != v.Valid {
 		t.Errorf("valid = %v: %+v", report.Valid, report.FirstBroken)
 	}
-	if diff := cmp.Diff(v.Pruned, report.Pruned); diff != "" && v.Valid {
+	if diff := cmp.Diff(v.Pruned, runsOf(report)); diff != "" && v.Valid {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(v.FirstBroken, report.FirstBroken, cmpopts.IgnoreFields(chain.Break{}, "Detail")); diff != "" {
@@ -294,7 +294,17 @@ func write(t *testing.T, about string, s *source) []byte {
 		b.Detail = ""
 		put("first_broken", b, ",")
 	}
-	put("pruned", report.Pruned, "")
+	put("pruned", runsOf(report), "")
 	b.WriteString("}\n")
 	return b.Bytes()
+}
+
+// runsOf gives the removed runs of a report; the reasons stand in the anchors,
+// which the vectors hold.
+func runsOf(report *chain.Report) []chain.Run {
+	runs := []chain.Run{}
+	for _, p := range report.Pruned {
+		runs = append(runs, p.Run)
+	}
+	return runs
 }

@@ -87,7 +87,7 @@ func verify(ctx context.Context, src Source, key Key, opt VerifyOptions, chunk i
 	if v.workers <= 0 {
 		v.workers = runtime.GOMAXPROCS(0)
 	}
-	report := &Report{Key: key, Head: head, Pruned: []Run{}, From: from, To: to}
+	report := &Report{Key: key, Head: head, Pruned: []Pruned{}, From: from, To: to}
 	if to > 0 {
 		o, err := v.pass(ctx, from, to, 0, opt.Progress)
 		if err != nil {

@@ -74,7 +74,7 @@ func TestCleanChains(t *testing.T) {
 		s.grow(chain.Key{Scope: audit.Scope{Tenant: "other"}}, 3)
 		s.grow(chain.Key{Scope: scope, Segment: "writer-2"}, 5)
 		report := mustHold(t, s, chain.VerifyOptions{})
-		want := &chain.Report{Key: key, Valid: true, RecordsChecked: int64(n), Head: chain.Head{Key: key}, Pruned: []chain.Run{}, Unchained: 4, From: 1, To: int64(n)}
+		want := &chain.Report{Key: key, Valid: true, RecordsChecked: int64(n), Head: chain.Head{Key: key}, Pruned: []chain.Pruned{}, Unchained: 4, From: 1, To: int64(n)}
 		if n > 0 {
 			want.Head = s.heads[key]
 		}
@@ -138,11 +138,12 @@ func TestPrunedRunsAreReported(t *testing.T) {
 	s := newChain(10)
 	before := s.clone()
 	s.prune(key, 1, func(seq int64) bool { return seq <= 3 })
+	s.reason = "by hand"
 	s.prune(key, 1, func(seq int64) bool { return seq == 4 || seq == 7 })
 	hash := func(seq int64) audit.Digest { return before.get(key, seq).Hash }
-	want := []chain.Run{
-		{First: 1, Last: 4, Hash: hash(4)},
-		{First: 7, Last: 7, PrevHash: hash(6), Hash: hash(7)},
+	want := []chain.Pruned{
+		{Run: chain.Run{First: 1, Last: 4, Hash: hash(4)}, Reason: "ninety days; by hand"},
+		{Run: chain.Run{First: 7, Last: 7, PrevHash: hash(6), Hash: hash(7)}, Reason: "by hand"},
 	}
 	if diff := cmp.Diff(want, mustHold(t, s, chain.VerifyOptions{}).Pruned); diff != "" {
 		t.Error(diff)

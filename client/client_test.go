@@ -201,7 +201,7 @@ func TestSameAnswers(t *testing.T) {
 		reports, err := s.Verify(ctx, *acme, chain.VerifyOptions{From: 3, To: 40})
 		for _, r := range reports {
 			if r.Pruned == nil {
-				r.Pruned = []chain.Run{}
+				r.Pruned = []chain.Pruned{}
 			}
 		}
 		put("verify", reports, err)

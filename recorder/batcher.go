@@ -19,6 +19,7 @@ type batcher struct {
 	q       *queue
 	w       *writer
 	sweeper *gapSweeper // nil: no gap records
+	aside   *aside
 	limit   int
 
 	batch    []item
@@ -33,7 +34,7 @@ type batcher struct {
 }
 
 func newBatcher(r *Recorder, sink Sink) *batcher {
-	b := &batcher{r: r, q: &r.queue, w: newWriter(r, sink), limit: max(maxBatch, r.opt.FlushSize)}
+	b := &batcher{r: r, q: &r.queue, w: newWriter(r, sink), aside: newAside(r), limit: max(maxBatch, r.opt.FlushSize)}
 	if r.opt.Unbuffered && !r.sync {
 		b.limit = 1
 	}
@@ -47,21 +48,33 @@ func newBatcher(r *Recorder, sink Sink) *batcher {
 func (b *batcher) run() {
 	defer close(b.r.drained)
 	defer b.w.logRest()
+	defer b.aside.trouble.write()
 	b.timer = time.NewTimer(time.Hour)
 	defer b.timer.Stop()
 	for {
 		p := b.await()
 		if p.stop {
+			b.lose(b.aside.last())
 			return
 		}
-		taken := b.fill(p)
-		if len(b.batch) > 0 {
-			b.round(p, taken)
+		if p.retry || p.fresh || p.losses || p.other {
+			if taken := b.fill(p); len(b.batch) > 0 {
+				b.round(p, taken)
+			}
 		}
+		b.aside.add(b.w.doomed)
+		b.w.doomed = b.w.doomed[:0]
+		b.lose(b.aside.collect(time.Now()))
 		b.finish()
 		if b.complete {
 			return
 		}
+	}
+}
+
+func (b *batcher) lose(letters []letter) {
+	for i := range letters {
+		b.w.lose(&letters[i].item, letters[i].why, letters[i].failed == nil)
 	}
 }
 
@@ -71,7 +84,7 @@ func (b *batcher) await() plan {
 		now := time.Now()
 		b.w.tickLogs(now)
 		p := b.look(now)
-		if p.stop || p.retry || p.fresh || p.losses || p.other {
+		if p.stop || p.retry || p.fresh || p.losses || p.other || p.aside {
 			return p
 		}
 		for _, due := range [...]time.Time{b.w.trouble.due(), b.w.refused.due()} {
@@ -122,7 +135,7 @@ func (b *batcher) addGaps(p plan, events []item) {
 	if q.waiting.len() > 0 {
 		seq = q.waiting.front().seq - 1
 	}
-	ended := q.closed && q.waiting.len() == 0
+	ended := q.closed && !q.spooled.feeding && q.waiting.len() == 0 && b.aside.empty()
 	all := b.flushDue(true) > 0 || ended
 	if all || p.losses {
 		q.lossyAt = time.Time{} // what is lost from here on is noted anew
@@ -182,13 +195,16 @@ func (b *batcher) round(p plan, taken int) {
 
 // patience is the longest pause that those who wait for the store put up with.
 func (b *batcher) patience(left []item) time.Duration {
-	waited := b.r.sync
+	waited := b.r.sync || b.r.spooler.wanted()
 	for i := range left {
-		waited = waited || left[i].call != nil
+		waited = waited || left[i].call.waits()
 	}
 	b.q.mu.Lock()
 	defer b.q.mu.Unlock()
-	if waited || b.q.closed || len(b.q.room) > 0 || len(b.q.flushes) > 0 {
+	for _, w := range b.q.room {
+		waited = waited || !w.load
+	}
+	if waited || b.q.closed || len(b.q.flushes) > 0 {
 		return backoffWaited
 	}
 	return backoffCap
@@ -204,6 +220,7 @@ func (b *batcher) finish() {
 	for i := range b.undone {
 		open = min(open, b.undone[i].seq)
 	}
+	open = min(open, b.aside.first())
 	waiting := q.flushes[:0]
 	for _, f := range q.flushes {
 		if f.gaps && f.upTo < open {
@@ -227,5 +244,5 @@ func (b *batcher) setOldest(batch []item) {
 			}
 		}
 	}
-	b.q.oldest = oldest
+	b.q.oldest = earliest(oldest, b.aside.oldest())
 }

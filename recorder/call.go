@@ -10,7 +10,11 @@ import (
 
 // call is a caller that waits for the store's answers to its events. The
 // batcher goes on filling it in when the caller has long gone.
+//
+// A load of the spool is a call too, for which nobody waits but the spool.
 type call struct {
+	load *load // not nil: only its count is kept
+
 	mu       sync.Mutex
 	receipts []audit.Receipt // one for each item; an id without a status while it is open
 	left     int
@@ -21,8 +25,18 @@ func newCall(n int) *call {
 	return &call{receipts: make([]audit.Receipt, n), left: n, done: make(chan struct{})}
 }
 
+// waits reports whether a caller waits for the store.
+func (c *call) waits() bool { return c != nil && c.load == nil }
+
+// spooled reports whether the call brings events out of the spool.
+func (c *call) spooled() bool { return c != nil && c.load != nil }
+
 // settle files the answer to one item.
 func (c *call) settle(index int32, r audit.Receipt) {
+	if c.load != nil {
+		c.load.settle()
+		return
+	}
 	c.mu.Lock()
 	c.receipts[index] = r
 	c.left--

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/spool"
 )
 
 // closeGrace is how long Close waits, after its context has ended, for the
@@ -18,10 +19,16 @@ type flush struct {
 	done chan struct{}
 }
 
-// Flush writes what is waiting, gap counts included, and returns when all of it
-// has met its fate: the store has it, or has refused it for good. It returns
-// ctx's error when that ends first, and audit.ErrClosed on a closed recorder.
+// Flush writes what is waiting, in the spool too and gap counts included, and
+// returns when all of it has met its fate: the store has it, or has refused it
+// for good. It returns ctx's error when that ends first, and audit.ErrClosed on
+// a closed recorder.
 func (r *Recorder) Flush(ctx context.Context) error {
+	if r.spooler != nil {
+		if err := r.spooler.flush(ctx); err != nil {
+			return err
+		}
+	}
 	q := &r.queue
 	f := &flush{done: make(chan struct{})}
 	q.mu.Lock()
@@ -60,17 +67,21 @@ func (r *Recorder) Flush(ctx context.Context) error {
 	}
 }
 
-// Close refuses new events, writes what is waiting, and returns the balance.
-// Offered = Filtered + Rejected + Dropped + Stored + Duplicates + Failed +
-// Unwritten. Events that are refused because Close has begun are in Rejected
-// until Close returns, and nowhere afterwards. The error is ctx's when it ended
-// before everything was written; Close then calls the write under way off and
-// waits at most a quarter of a second more for its answer. A second Close
-// returns the same.
+// Close refuses new events, writes what is waiting, in the spool too, and
+// returns the balance (see [Account]). Events that are refused because Close
+// has begun are in Rejected until Close returns, and nowhere afterwards. The
+// error is ctx's when it ended before everything was written; Close then calls
+// the write under way off and waits at most a quarter of a second more for its
+// answer. What is left in the spool stays there for the next recorder; only
+// Unwritten is lost. A second Close returns the same.
 func (r *Recorder) Close(ctx context.Context) (Account, error) {
 	r.closing.Do(func() {
 		r.filtered.seal()
 		r.queue.close()
+		close(r.shut)
+		if r.spooler != nil {
+			r.spooler.wake()
+		}
 	})
 	select {
 	case <-r.drained:
@@ -78,22 +89,42 @@ func (r *Recorder) Close(ctx context.Context) (Account, error) {
 		r.abort(ctx.Err())
 		grace := time.NewTimer(closeGrace)
 		defer grace.Stop()
-		select {
-		case <-r.drained:
-		case <-grace.C:
+		for _, ended := range r.endings() {
+			select {
+			case <-ended:
+			case <-grace.C:
+				grace.Reset(0)
+			}
 		}
 	}
 	r.freezing.Do(r.freeze)
 	return r.final, r.finalErr
 }
 
+// endings are closed when everything that works in the background has ended.
+func (r *Recorder) endings() []chan struct{} {
+	if r.spooler == nil {
+		return []chan struct{}{r.drained}
+	}
+	return []chan struct{}{r.drained, r.spooler.ended}
+}
+
 // freeze makes the balance final. A store that answers after this is not heard.
 func (r *Recorder) freeze() {
 	q := &r.queue
+	var disk spool.Stats
+	var spooled int64
+	if r.spooler != nil {
+		disk = r.spooler.disk.Stats()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if r.spooler != nil {
+		q.reconcileLocked(&disk)
+		spooled = min(q.spooled.held, max(0, q.spooled.durable(&disk)))
+	}
 	r.final = q.account(r.filtered.load().total)
-	r.final.Unwritten = int64(q.used)
+	r.final.Spooled, r.final.Unwritten = spooled, q.queued()-spooled
 	complete := false
 	select {
 	case <-r.drained:

@@ -28,6 +28,9 @@ const (
 //
 // A caller's context ends only the waiting: an event that was queued is
 // written all the same, and one that finds room is queued whatever its context.
+// Once an event is on its way to the spool's disk, its caller waits for that,
+// at most for the timeout. When the disk has not answered by then, the outcome
+// is open in the same way: ErrUnavailable with StatusQueued.
 //
 // Under OnFull drop an event that finds no room returns StatusRejected with
 // the reason "dropped" and no error.
@@ -61,9 +64,17 @@ func (r *Recorder) record(ctx context.Context, ev *audit.Event, id audit.ID) (au
 		receipt := r.await(ctx, one, newCall(1), &p)[0]
 		return receipt, receipt.Err
 	}
+	if r.spools {
+		receipt := r.spooler.record(ctx, it)
+		return receipt, receipt.Err
+	}
 	one, id := [1]item{it}, it.rec.ID // once queued, the record is not ours
 	if n, err := r.queue.offer(ctx, one[:], &p); n == 0 {
 		p.stop()
+		if err == errSpill {
+			receipt := r.spooler.record(ctx, it)
+			return receipt, receipt.Err
+		}
 		receipt := refusal(id, err)
 		return receipt, receipt.Err
 	}
@@ -72,21 +83,23 @@ func (r *Recorder) record(ctx context.Context, ev *audit.Event, id audit.ID) (au
 
 // RecordBatch takes several events; every receipt has its own status, and Err
 // where it was rejected or is open, as in Record. durability "" is the
-// recorder's own; Sync waits for the store, behind what was queued before.
-// Memory does not make a synchronous recorder weaker: it waits all the same.
+// recorder's own; Sync waits for the store, behind what is in the queue. One
+// that is weaker than the recorder's own changes nothing. Spool needs a spool.
 //
-// The events of a call that waits are written as one batch, as far as they fit
-// into one.
+// The events of a call that waits are written as one batch, and those of a call
+// that goes to the spool are synced together, as far as they fit into one.
 func (r *Recorder) RecordBatch(ctx context.Context, evs []*audit.Event, durability Durability) []audit.Receipt {
 	receipts := make([]audit.Receipt, len(evs))
-	wait := r.sync
+	wait, spools := r.sync, r.spools
 	var wrong error
 	switch durability {
 	case "", Memory:
 	case Sync:
 		wait = true
 	case Spool:
-		wrong = unsupportedOption("durability", "spool needs a spool, which this recorder does not have; use sync or memory")
+		if spools = true; r.spooler == nil {
+			wrong = unsupportedOption("durability", "spool needs a spool, which this recorder does not have; use sync or memory")
+		}
 	default:
 		wrong = audit.Invalid("durability", "is %q, want sync, spool or memory", string(durability))
 	}
@@ -122,25 +135,49 @@ func (r *Recorder) RecordBatch(ctx context.Context, evs []*audit.Event, durabili
 	p := patience{limit: r.opt.Timeout}
 	defer p.stop()
 	if wait {
-		c := newCall(len(items))
-		at := make([]int32, len(items))
-		for i := range items {
-			at[i], items[i].index = items[i].index, int32(i)
-		}
-		for i, receipt := range r.await(ctx, items, c, &p) {
-			receipts[at[i]] = receipt
-		}
+		r.awaitAll(ctx, items, receipts, &p)
 		return receipts
 	}
 	for i := range items {
 		receipts[items[i].index] = audit.Receipt{ID: items[i].rec.ID, Status: audit.StatusQueued}
 	}
+	if spools {
+		r.putAll(ctx, items, receipts)
+		return receipts
+	}
 	n, err := r.queue.offer(ctx, items, &p) // what is queued is not ours any more
+	if err == errSpill {
+		r.putAll(ctx, items[n:], receipts)
+		return receipts
+	}
 	for i := n; i < len(items); i++ {
 		receipt := &receipts[items[i].index]
 		*receipt = refusal(receipt.ID, err)
 	}
 	return receipts
+}
+
+// putAll gives the items to the spool; the receipts are those of the whole call.
+func (r *Recorder) putAll(ctx context.Context, items []item, receipts []audit.Receipt) {
+	w := r.spooler.appending(ctx)
+	w.items = append(w.items, items...)
+	w.put()
+	for i := range items {
+		receipts[items[i].index] = w.receipts[i]
+	}
+	w.free()
+}
+
+// awaitAll waits for the store's answers to the items, whose indexes are places
+// in receipts.
+func (r *Recorder) awaitAll(ctx context.Context, items []item, receipts []audit.Receipt, p *patience) {
+	at := make([]int32, len(items))
+	for i := range items {
+		at[i], items[i].index = items[i].index, int32(i)
+	}
+	for i, receipt := range r.await(ctx, items, newCall(len(items)), p) {
+		receipts[at[i]] = receipt
+	}
 }
 
 // await queues the items and waits for the store's answers.

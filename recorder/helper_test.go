@@ -142,8 +142,9 @@ func mustClose(t *testing.T, r *Recorder) Account {
 
 func balanced(t *testing.T, a Account) {
 	t.Helper()
-	if sum := a.Filtered + a.Rejected + a.Dropped + a.Stored + a.Duplicates + a.Failed + a.Unwritten; sum != a.Offered {
-		t.Errorf("balance is off by %d: %+v", a.Offered-sum, a)
+	sum := a.Filtered + a.Rejected + a.Dropped + a.Stored + a.Duplicates + a.Failed + a.Unwritten + a.Spooled
+	if sum != a.Offered+a.Recovered {
+		t.Errorf("balance is off by %d: %+v", a.Offered+a.Recovered-sum, a)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/policy"
 	"github.com/annals-dev/annals/redact"
+	"github.com/annals-dev/annals/spool"
 )
 
 // Durability says what an acknowledgement means.
@@ -16,19 +17,20 @@ type Durability string
 // The durabilities.
 const (
 	Sync   Durability = "sync"   // the store has it
-	Spool  Durability = "spool"  // it is on the local disk, fsynced, and survives kill -9
+	Spool  Durability = "spool"  // it is in the spool: on the local disk, fsynced, and survives kill -9
 	Memory Durability = "memory" // it is in the bounded queue
 )
 
-// OnFull says what happens to an event when the queue has no room.
+// OnFull says what happens to an event when the queue has no room; under
+// durability spool, when the spool has none.
 type OnFull string
 
 // The answers to a full queue. Where the call waits for the store, an event
-// that finds no room is an error under Drop too.
+// that finds no room is an error under Drop and Spill too.
 const (
 	Block OnFull = "block" // wait up to Timeout, then ErrBacklog
 	Fail  OnFull = "fail"  // ErrBacklog at once: the caller fails closed
-	Spill OnFull = "spill" // to the spool
+	Spill OnFull = "spill" // to the spool, with durability memory; ErrBacklog when that is full too
 	Drop  OnFull = "drop"  // StatusRejected without an error; counted, and a gap record where Chained
 )
 
@@ -67,8 +69,8 @@ type Options struct {
 	// CapacityBytes is what their records may take in memory, roughly; 0 is
 	// 256 MiB. An empty recorder takes one record of any size.
 	CapacityBytes int64
-	// Timeout is how long one call waits at most, for room and for the store
-	// together; 0 is 5 s.
+	// Timeout is how long one call waits at most, for room, for the spool's disk
+	// and for the store together; 0 is 5 s.
 	Timeout time.Duration
 	// WriteTimeout is how long one attempt on the store may take; 0 is 30 s.
 	WriteTimeout time.Duration
@@ -77,6 +79,16 @@ type Options struct {
 	DropPayload bool          // everything but the payload is kept
 	MaxRecord   int           // bytes of one record; 0 is audit.MaxRecordBytes
 	Chained     bool          // filtered, dropped and failed events are counted in gap records
+
+	// Spool holds events under durability spool and OnFull spill; nil is none.
+	// Whoever opened it closes it, after the recorder, which is its only user
+	// until then. What it holds at the beginning is delivered first, whatever
+	// the durability.
+	Spool *spool.Spool
+	// DeadLetters take the records that the store refuses for good, or that are
+	// given up, and what cannot be read in the spool; nil only counts them. A
+	// caller that waits for the store has the error instead. See [DecodeEntry].
+	DeadLetters *spool.DeadLetters
 
 	Logger *slog.Logger     // nil is slog.Default()
 	Now    func() time.Time // nil is time.Now; stamps records only, timers have their own clock
@@ -90,6 +102,8 @@ type Options struct {
 	// of Stored out, and lets the recorder use the records again, which makes
 	// recording cheaper. nil is always, where Stored is set.
 	Watched func() bool
+
+	disk diskSpool // nil is Spool; tests put faults between
 }
 
 // complete fills in the defaults and refuses what contradicts itself.
@@ -99,7 +113,9 @@ func (o *Options) complete() error {
 		o.Durability = Memory
 	case Sync, Memory:
 	case Spool:
-		return unsupportedOption("durability", "spool needs a spool, which this recorder does not have; use sync or memory")
+		if o.Spool == nil {
+			return unsupportedOption("durability", "spool needs a spool, which this recorder does not have; use sync or memory")
+		}
 	default:
 		return audit.Invalid("durability", "is %q, want sync, spool or memory", string(o.Durability))
 	}
@@ -112,7 +128,14 @@ func (o *Options) complete() error {
 			return audit.Invalid("on_full", "drop contradicts durability sync; use block or fail")
 		}
 	case Spill:
-		return unsupportedOption("on_full", "spill needs a spool, which this recorder does not have; use block, fail or drop")
+		switch {
+		case o.Durability == Sync:
+			return audit.Invalid("on_full", "spill contradicts durability sync; use block or fail")
+		case o.Durability == Spool:
+			return audit.Invalid("on_full", "spill contradicts durability spool, under which every event goes to the spool; use block, fail or drop")
+		case o.Spool == nil:
+			return unsupportedOption("on_full", "spill needs a spool, which this recorder does not have; use block, fail or drop")
+		}
 	default:
 		return audit.Invalid("on_full", "is %q, want block, fail, spill or drop", string(o.OnFull))
 	}
@@ -141,6 +164,9 @@ func (o *Options) complete() error {
 	orElse(&o.FlushSize, min(DefaultFlushSize, o.Capacity))
 	if o.FlushSize > o.Capacity {
 		return audit.Invalid("flush_size", "is %d, more than the capacity of %d", o.FlushSize, o.Capacity)
+	}
+	if o.disk == nil && o.Spool != nil {
+		o.disk = o.Spool
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/spool"
 )
 
 func TestNewRefuses(t *testing.T) {
@@ -25,6 +26,7 @@ func TestNewRefuses(t *testing.T) {
 		{"spill", ok, Options{OnFull: Spill}, audit.ErrUnsupported, "on_full", "needs a spool"},
 		{"durability", ok, Options{Durability: "disk"}, audit.ErrInvalid, "durability", `"disk"`},
 		{"on_full", ok, Options{OnFull: "panic"}, audit.ErrInvalid, "on_full", `"panic"`},
+		{"sync spills", ok, Options{Durability: Sync, OnFull: Spill}, audit.ErrInvalid, "on_full", "contradicts"},
 		{"sync drops", ok, Options{Durability: Sync, OnFull: Drop}, audit.ErrInvalid, "on_full", "contradicts"},
 		{"interval", ok, Options{FlushInterval: -1}, audit.ErrInvalid, "flush_interval", ""},
 		{"size", ok, Options{FlushSize: -1}, audit.ErrInvalid, "flush_size", ""},
@@ -45,6 +47,21 @@ func TestNewRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestSpoolContradictsSpill(t *testing.T) {
+	withSpool(t, spool.Options{}, func(t *testing.T, sp *spool.Spool) {
+		_, err := New((&store{}).Append, Options{Durability: Spool, OnFull: Spill, Spool: sp})
+		var e *audit.Error
+		if !errors.Is(err, audit.ErrInvalid) || !errors.As(err, &e) || e.Field != "on_full" {
+			t.Error(err)
+		}
+		r := start(t, (&store{}).Append, Options{})
+		defer mustClose(t, r)
+		if got := r.RecordBatch(t.Context(), []*audit.Event{event(1)}, Spool)[0]; !errors.Is(got.Err, audit.ErrUnsupported) {
+			t.Errorf("without a spool: %+v", got)
+		}
+	})
 }
 
 func TestDefaults(t *testing.T) {

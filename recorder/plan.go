@@ -12,6 +12,7 @@ type plan struct {
 	fresh  bool // waiting events are due
 	losses bool // lost events are to be accounted for
 	other  bool // a flush or the end needs a round, events or not
+	aside  bool // dead letters were written, or are to be
 	at     time.Time
 }
 
@@ -20,9 +21,9 @@ func (b *batcher) look(now time.Time) (p plan) {
 	q := b.q
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	idle := q.waiting.len() == 0 && len(b.undone) == 0
+	idle := q.waiting.len() == 0 && len(b.undone) == 0 && b.aside.empty()
 	if b.r.ctx.Err() != nil {
-		b.complete = idle && (b.sweeper == nil || !b.sweeper.any())
+		b.complete = idle && !q.spooled.feeding && (b.sweeper == nil || !b.sweeper.any())
 		p.stop = true
 		return p
 	}
@@ -30,9 +31,10 @@ func (b *batcher) look(now time.Time) (p plan) {
 		q.hurry, b.failures = false, 0
 		b.retryAt = earliest(b.retryAt, b.lastTry.Add(backoffBase))
 	}
+	p.aside, p.at = b.aside.due(now)
 	p.retry = len(b.undone) > 0 && !now.Before(b.retryAt)
 	if len(b.undone) > 0 {
-		p.at = b.retryAt
+		p.at = earliest(p.at, b.retryAt)
 	}
 	if b.down && !p.retry {
 		return p
@@ -48,7 +50,7 @@ func (b *batcher) look(now time.Time) (p plan) {
 		p.losses = !now.Before(due)
 		p.at = earliest(p.at, due)
 	}
-	p.other = q.closed && idle || !b.gapsOut && b.flushDue(false) > 0
+	p.other = q.closed && !q.spooled.feeding && idle || !b.gapsOut && b.flushDue(false) > 0
 	return p
 }
 

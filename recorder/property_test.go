@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/spool"
 )
 
 // step is one thing that happens to a recorder.
@@ -44,34 +45,43 @@ var genFates = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) fate {
 func TestAnySequenceBalances(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		opt := Options{
-			Durability:    rapid.SampledFrom([]Durability{Memory, Sync}).Draw(rt, "durability"),
-			OnFull:        rapid.SampledFrom([]OnFull{Block, Fail, Drop}).Draw(rt, "on full"),
+			Durability:    rapid.SampledFrom([]Durability{Memory, Sync, Spool}).Draw(rt, "durability"),
+			OnFull:        rapid.SampledFrom([]OnFull{Block, Fail, Drop, Spill}).Draw(rt, "on full"),
 			Unbuffered:    rapid.Bool().Draw(rt, "unbuffered"),
 			Chained:       rapid.Bool().Draw(rt, "chained"),
 			Capacity:      rapid.IntRange(2, 30).Draw(rt, "capacity"),
 			FlushInterval: time.Second, Timeout: time.Second, WriteTimeout: 2 * time.Second, Logger: quiet,
 		}
-		if opt.Durability == Sync && opt.OnFull == Drop {
+		if opt.Durability == Sync && opt.OnFull == Drop || opt.Durability != Memory && opt.OnFull == Spill {
 			opt.OnFull = Block
 		}
+		dir := t.TempDir()
 		steps, fates := genSteps.Draw(rt, "steps"), genFates.Draw(rt, "fates")
 		var problem error
 		// The bubble must not see rapid's panics, nor rapid the bubble's goroutines.
-		synctest.Test(t, func(*testing.T) { problem = runSteps(opt, steps, fates) })
+		synctest.Test(t, func(*testing.T) { problem = runSteps(dir, opt, steps, fates) })
 		if problem != nil {
 			rt.Fatal(problem)
 		}
 	})
 }
 
-func runSteps(opt Options, steps []step, fates []fate) error {
+func runSteps(dir string, opt Options, steps []step, fates []fate) error {
 	var s store
 	meet(&s, fates)
+	ctx := context.Background()
+	if opt.Durability == Spool || opt.OnFull == Spill {
+		sp, err := spool.Open(dir, spool.Options{MaxBytes: 10_000, SegmentBytes: 4096, Logger: quiet})
+		if err != nil {
+			return err
+		}
+		defer sp.Close(ctx)
+		opt.Spool = sp
+	}
 	r, err := New(s.Append, opt)
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
 	offered := make(chan int64, len(steps))
 	started := 0
 	var total, filtered int64
@@ -127,7 +137,7 @@ func runSteps(opt Options, steps []step, fates []fate) error {
 		case "pause":
 			time.Sleep(st.Pause)
 		}
-		if q := r.Stats(); q.Queued > int64(opt.Capacity) {
+		if q := r.Stats(); q.Queued > int64(opt.Capacity) && opt.Spool == nil {
 			return fmt.Errorf("%d are kept, the capacity is %d", q.Queued, opt.Capacity)
 		}
 	}
@@ -139,7 +149,7 @@ func runSteps(opt Options, steps []step, fates []fate) error {
 	defer cancel()
 	a, err := r.Close(long)
 	switch {
-	case err != nil || a.Unwritten != 0:
+	case err != nil || a.Unwritten+a.Spooled != 0:
 		return fmt.Errorf("close: %v, %+v", err, a)
 	case a.Filtered+a.Rejected+a.Dropped+a.Stored+a.Duplicates+a.Failed != a.Offered:
 		return fmt.Errorf("out of balance: %+v", a)

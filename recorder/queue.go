@@ -46,6 +46,11 @@ type queue struct {
 	flushes   []*flush
 	hurry     bool // somebody asks for the store: do not sit out a long pause
 
+	capacityBytes int64 // the bound of usedBytes
+
+	spooled spooledCounts
+	hungry  chan struct{} // tells the pump that events out of the spool were settled
+
 	ledger  ledger
 	oldest  time.Time // RecordedAt of the oldest record that was taken and is not settled
 	failing failing
@@ -56,10 +61,12 @@ type roomWaiter struct {
 	items []item        // not yet in the queue
 	ready chan struct{} // closed when items is empty, or the queue is closed
 	shut  bool          // the queue was closed meanwhile, and has counted the items as rejected
+	load  bool          // out of the spool: it waits as long as it takes
 }
 
 func (q *queue) init(opt *Options, gaps *gapCounts) {
-	q.opt, q.gaps, q.wake = opt, gaps, make(chan struct{}, 1)
+	q.capacityBytes = opt.CapacityBytes
+	q.opt, q.gaps, q.wake, q.hungry = opt, gaps, make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
 // offer puts items at the end. The first n of them are in the queue and will
@@ -74,7 +81,7 @@ func (q *queue) offer(ctx context.Context, items []item, p *patience) (n int, er
 	}
 	before := q.urgent
 	had := q.waiting.len()
-	if len(q.room) == 0 {
+	if len(q.room) == 0 && !q.spills(items) {
 		n = q.admit(items)
 	}
 	now := q.waiting.len()
@@ -103,24 +110,41 @@ func (q *queue) offer(ctx context.Context, items []item, p *patience) (n int, er
 	return len(items) - refused, err
 }
 
+// spills reports whether events must go to the spool though there is room:
+// others went there before them, and nobody may overtake them. The lock is held.
+func (q *queue) spills(items []item) bool {
+	return q.spooled.held > int64(q.spooled.lent) && q.opt.OnFull == Spill && items[0].call == nil
+}
+
 // turnAway answers for the events that find no room, without waiting.
 func (q *queue) turnAway(rest []item) error {
+	if q.opt.OnFull == Spill && rest[0].call == nil {
+		return errSpill
+	}
 	if q.opt.OnFull != Drop || rest[0].call != nil {
 		q.ledger.rejected += int64(len(rest))
 		return audit.ErrBacklog
 	}
-	q.ledger.dropped += int64(len(rest))
-	if q.gaps != nil {
-		for i := range rest {
-			q.gaps.add(rest[i].rec.Namespace, rest[i].rec.Tenant, gapDropped)
-		}
-		q.noteLoss()
+	for i := range rest {
+		q.drop(&rest[i])
 	}
 	return errDropped
 }
 
-// errDropped never reaches a caller.
-var errDropped error = &audit.Error{Code: audit.CodeBacklog, Message: "dropped"}
+// drop leaves one event out and counts it. The lock is held.
+func (q *queue) drop(it *item) {
+	q.ledger.dropped++
+	if q.gaps != nil {
+		q.gaps.add(it.rec.Namespace, it.rec.Tenant, gapDropped)
+		q.noteLoss()
+	}
+}
+
+// errDropped and errSpill never reach a caller.
+var (
+	errDropped error = &audit.Error{Code: audit.CodeBacklog, Message: "dropped"}
+	errSpill   error = &audit.Error{Code: audit.CodeBacklog, Message: "to the spool"}
+)
 
 // noteLoss sees to it that lost events are accounted for in time.
 func (q *queue) noteLoss() {
@@ -165,7 +189,7 @@ func (q *queue) admit(items []item) int {
 	n := 0
 	for n < len(items) {
 		it := &items[n]
-		if q.used >= q.opt.Capacity || q.usedBytes+int64(it.size) > q.opt.CapacityBytes && q.used > 0 {
+		if q.used >= q.opt.Capacity || q.usedBytes+int64(it.size) > q.capacityBytes && q.used > 0 {
 			break
 		}
 		q.seq++
@@ -175,6 +199,10 @@ func (q *queue) admit(items []item) int {
 		}
 		if q.waiting.len() == 0 && it.call == nil && !q.opt.Unbuffered {
 			q.firstAt = time.Now()
+		}
+		if it.call.spooled() {
+			q.spooled.lent++
+			q.spooled.lentBytes += int64(it.size)
 		}
 		q.waiting.push(it)
 		q.used++
@@ -214,7 +242,7 @@ func (q *queue) take(dst []item, limit int) []item {
 		}
 		if n >= limit {
 			last := &dst[len(dst)-1]
-			if limit != 1 || it.call == nil || it.call != last.call {
+			if limit != 1 || !it.call.waits() || it.call != last.call {
 				break
 			}
 		}
@@ -227,28 +255,41 @@ func (q *queue) take(dst []item, limit int) []item {
 
 // settle takes items that have met their fate out of the bounds and into the
 // balance. It must be told of each event once.
-func (q *queue) settle(events int, bytes int64, l ledger) {
+func (q *queue) settle(t *tally) {
 	q.mu.Lock()
-	q.used -= events
-	q.usedBytes -= bytes
-	q.ledger.add(l)
-	if l.failed > 0 && q.gaps != nil {
+	q.used -= t.events
+	q.usedBytes -= t.bytes
+	q.spooled.settle(t.lent, t.lentBytes)
+	q.ledger.add(t.ledger)
+	if t.failed > 0 && q.gaps != nil {
 		q.noteLoss()
 	}
 	q.letIn()
 	q.mu.Unlock()
+	if t.lent > 0 {
+		select {
+		case q.hungry <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // close refuses new events and sends those away who wait for room.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed, q.hurry = true, true
+	var loads []*roomWaiter
 	for _, w := range q.room {
+		if w.load {
+			loads = append(loads, w)
+			continue
+		}
 		q.ledger.rejected += int64(len(w.items))
 		w.shut = true
 		close(w.ready)
 	}
-	q.room = nil
+	q.room = loads
+	q.letIn()
 	q.mu.Unlock()
 	q.signal()
 }

@@ -5,8 +5,9 @@
 //
 // The door ([Recorder.Record]) knows nothing of the store, and the batcher
 // nothing of policy. What lies between is the queue: offer at one end, take at
-// the other, settle when a record's fate is known. A durable spool takes its
-// place there.
+// the other, settle when a record's fate is known. Under durability spool the
+// door appends to a durable spool instead, and a pump brings what is there to
+// the queue; OnFull spill sends what finds no room in the queue the same way.
 package recorder
 
 import (
@@ -39,11 +40,14 @@ type Recorder struct {
 	gaps     *gapCounts // nil: no gap records
 	queue    queue
 	batcher  *batcher
+	spooler  *spooler // nil: no spool
+	spools   bool     // every event goes to the spool
 
 	ctx     context.Context // ends when Close gives up; every write runs under it
 	abort   context.CancelCauseFunc
 	drained chan struct{} // closed when the batcher has ended
 	frozen  chan struct{} // closed when the balance is final
+	shut    chan struct{} // closed when Close begins
 
 	closing  sync.Once
 	freezing sync.Once
@@ -62,7 +66,8 @@ func New(sink Sink, opt Options) (*Recorder, error) {
 	r := &Recorder{
 		opt: opt, policy: opt.Policy, redactor: opt.Redactor,
 		level: string(opt.Policy.Level()), samples: opt.Policy.Samples(), sync: opt.Durability == Sync,
-		drained: make(chan struct{}), frozen: make(chan struct{}),
+		spools:  opt.Durability == Spool,
+		drained: make(chan struct{}), frozen: make(chan struct{}), shut: make(chan struct{}),
 	}
 	// A trail that is switched off writes nothing, so it has no gaps to account for.
 	if opt.Chained && !opt.Policy.Config().Disabled {
@@ -71,6 +76,11 @@ func New(sink Sink, opt Options) (*Recorder, error) {
 	r.ctx, r.abort = context.WithCancelCause(context.Background())
 	r.queue.init(&r.opt, r.gaps)
 	r.batcher = newBatcher(r, sink)
+	if r.opt.disk != nil {
+		r.spooler = newSpooler(r)
+		go r.spooler.pump()
+		go r.spooler.commitLoads()
+	}
 	go r.batcher.run()
 	return r, nil
 }

@@ -72,19 +72,31 @@ func (w *writer) undone(it *item, err error) {
 	}
 }
 
-// fail books a record that the store will never take.
+// fail gives up a record that the store will never take.
 func (w *writer) fail(it item, err error) {
 	w.progress = true
+	w.refused.note(1, err)
+	if w.r.opt.DeadLetters != nil && !it.gap && !it.call.waits() {
+		w.doomed = append(w.doomed, letter{item: it, why: err})
+		return
+	}
+	w.lose(&it, err, false)
+}
+
+// lose books a record that the store will never take.
+func (w *writer) lose(it *item, err error, setAside bool) {
 	var sum tally
-	sum.done(&it)
+	sum.done(it)
 	if !it.gap {
 		sum.failed++
+		if setAside {
+			sum.setAside++
+		}
 		if w.r.gaps != nil {
 			w.r.gaps.add(it.rec.Namespace, it.rec.Tenant, gapFailed)
 		}
 	}
-	w.refused.note(1, err)
-	w.reply(&it, refusal(it.rec.ID, err))
+	w.reply(it, refusal(it.rec.ID, err))
 	w.book(sum)
 }
 
@@ -142,12 +154,19 @@ type tally struct {
 	ledger
 	events int
 	bytes  int64
+
+	lent      int // of events: those out of the spool
+	lentBytes int64
 }
 
 func (t *tally) done(it *item) {
 	if !it.gap {
 		t.events++
 		t.bytes += int64(it.size)
+	}
+	if it.call.spooled() {
+		t.lent++
+		t.lentBytes += int64(it.size)
 	}
 }
 
@@ -160,7 +179,7 @@ func (w *writer) reply(it *item, receipt audit.Receipt) {
 }
 
 func (w *writer) book(t tally) {
-	w.r.queue.settle(t.events, t.bytes, t.ledger)
+	w.r.queue.settle(&t)
 	for _, a := range w.replies {
 		a.call.settle(a.index, a.receipt)
 	}

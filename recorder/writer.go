@@ -30,11 +30,12 @@ type writer struct {
 	sink Sink
 	recs []*audit.Record
 
-	left     []item  // undone in this round, in order
-	why      []fault // for each of left
-	progress bool    // some record met its fate in this round
-	took     uint32  // changes whenever some record meets its fate; never 0
-	down     bool    // nothing should be tried before a pause
+	doomed   []letter // to be set aside
+	left     []item   // undone in this round, in order
+	why      []fault  // for each of left
+	progress bool     // some record met its fate in this round
+	took     uint32   // changes whenever some record meets its fate; never 0
+	down     bool     // nothing should be tried before a pause
 
 	halt   bool // the rest of this round is pointless
 	split  bool // look for the bad record

@@ -5,6 +5,8 @@ package backends
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/internal/config"
@@ -26,6 +28,18 @@ func Open(ctx context.Context, cfg *config.Config) (audit.Store, error) {
 		}
 	}
 	return store, err
+}
+
+// MustExist refuses settings that name a store which is not there, so that a
+// question with a mistyped path is an error and not a new, empty store.
+func MustExist(cfg *config.Config) error {
+	if cfg.Audit.Backend != "sqlite" {
+		return nil
+	}
+	if _, err := os.Stat(cfg.Audit.URL); errors.Is(err, fs.ErrNotExist) {
+		return cfg.Blame(audit.Invalid("path", "there is no store at %s: nothing was recorded there yet", cfg.Audit.URL), "audit.url")
+	}
+	return nil // whatever else is wrong with it, opening says so
 }
 
 // settingOf names the settings that the engines' options come from.

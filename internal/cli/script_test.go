@@ -1,15 +1,20 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/annals-dev/annals/store/sqlite"
 )
 
 func TestMain(m *testing.M) {
+	// Under the race detector a program would sleep for a second at its end.
+	_ = os.Setenv("GORACE", "atexit_sleep_ms=0") // a constant name is always fine
 	commands := map[string]func(){
 		"annals": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	}
@@ -34,12 +39,18 @@ func TestLocalAndServerAlike(t *testing.T) {
 		testscript.Run(t, params("testdata/both", func(e *testscript.Env) error {
 			e.Setenv("AUDIT_TRAIL_LEVEL", "all")
 			e.Setenv("AT", "--set=log.level=info") // which is the default
-			return nil
+			// A server has made its store before the first question; a question makes none.
+			store, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(e.WorkDir, "annals-data", "annals.db")})
+			if err != nil {
+				return err
+			}
+			return store.Close()
 		}))
 	})
 	t.Run("server", func(t *testing.T) {
 		testscript.Run(t, params("testdata/both", func(e *testscript.Env) error {
 			e.Setenv("AUDIT_TRAIL_LEVEL", "all")
+			e.Setenv("AUDIT_TRAIL_CLEANUP_ENABLED", "false") // a local store deletes when it is asked only
 			url, err := startServer(e)
 			e.Setenv("AT", "--server="+url)
 			return err
@@ -52,6 +63,7 @@ func params(dir string, setup func(*testscript.Env) error) testscript.Params {
 		Dir: dir, RequireUniqueNames: true, UpdateScripts: os.Getenv("UPDATE") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Values[background] = processes{}
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			return setup(e)
 		},
 		Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },

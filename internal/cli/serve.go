@@ -42,7 +42,10 @@ log, on standard error, says at which URL it listens.`,
 func (g *globals) serve(cmd *cobra.Command, cfg *config.Config) error {
 	ctx, log := cmd.Context(), logger(cfg, cmd.ErrOrStderr())
 	metrics := server.NewMetrics(programVersion())
-	observed := func(opt *annals.Options) { opt.Observer = metrics }
+	observed := func(opt *annals.Options) {
+		*opt = cfg.ServerOptions()
+		opt.Logger, opt.Observer = log, metrics
+	}
 	return g.local(cmd, cfg, observed, func(t *annals.Trail) error {
 		pages, err := dashboard.New(t, dashboard.Options{Version: programVersion(), Logger: log, Stopping: ctx.Done()})
 		if err != nil {
@@ -62,6 +65,11 @@ func (g *globals) serve(cmd *cobra.Command, cfg *config.Config) error {
 			log.InfoContext(ctx, "recording", "level", t.Policy().Level, "store", backends.Describe(cfg), "chain", t.Chained())
 		} else {
 			log.WarnContext(ctx, "recording is switched off (audit.enabled): events are answered as filtered, and no store is opened")
+		}
+		if cfg.Audit.Enabled && cfg.Audit.CleanupEnabled {
+			if err := t.StartRetention(); err != nil {
+				return err
+			}
 		}
 		return s.Run(ctx)
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/annals-dev/annals/client"
 	"github.com/annals-dev/annals/internal/backends"
 	"github.com/annals-dev/annals/internal/config"
+	"github.com/annals-dev/annals/retention"
 )
 
 // trail is what the commands need of a trail, be it here or behind a server.
@@ -41,6 +42,11 @@ type trail interface {
 	DistinctPairs(ctx context.Context, q *audit.Query, a, b string) (map[string]string, error)
 	Chains(ctx context.Context, scope *audit.Scope) ([]chain.Head, error)
 	Verify(ctx context.Context, scope audit.Scope, opt chain.VerifyOptions) ([]*chain.Report, error)
+	Retention(ctx context.Context) (*retention.Status, error)
+	RetentionPlan(ctx context.Context) (*retention.Plan, error)
+	RetentionRun(ctx context.Context) (*retention.Run, error)
+	AddHold(ctx context.Context, h retention.Hold) (retention.Hold, error)
+	RemoveHold(ctx context.Context, id string) (retention.Hold, error)
 }
 
 var (
@@ -116,6 +122,9 @@ func (g *globals) ask(cmd *cobra.Command, fn func(t trail) error) error {
 	if !cfg.Audit.Enabled {
 		return cfg.Blame(audit.Invalid("", "is false: nothing is recorded, and nothing opened to ask"), "audit.enabled")
 	}
+	if err := backends.MustExist(cfg); err != nil {
+		return err
+	}
 	return g.local(cmd, cfg, nil, func(t *annals.Trail) error { return fn(t) })
 }
 
@@ -174,6 +183,9 @@ func closeTrail(t *annals.Trail, timeout time.Duration) error {
 	account, err := t.Close(ctx)
 	if account.Unwritten > 0 {
 		return audit.Unavailable(fmt.Sprintf("%d events were not written", account.Unwritten), err)
+	}
+	if account.Spooled > 0 && errors.Is(err, context.DeadlineExceeded) {
+		return nil // they are safe, and the trail has said so
 	}
 	return err
 }

@@ -33,19 +33,27 @@ type Audit struct {
 	SampleReads       float64  `toml:"sample_reads" default:"1" doc:"the same for reads, instead of sample_rate"`
 
 	Async               bool    `toml:"async" default:"true" doc:"false: a record is written before its acknowledgement; the same as durability sync"`
-	Durability          string  `toml:"durability" default:"" doc:"what an acknowledgement means: sync (the store has it) or memory (it is in the bounded queue); empty is sync"`
-	OnFull              string  `toml:"on_full" default:"block" doc:"when the queue is full: block (wait, then refuse), fail (refuse at once) or drop (count it and leave a gap record)"`
+	Durability          string  `toml:"durability" default:"" doc:"what an acknowledgement of the server means: sync (the store has it), spool (it is on the local disk, fsynced, and survives kill -9) or memory (it is in the bounded queue); empty is spool, or sync with the memory engine or async false; commands that record into a local store always wait for it"`
+	OnFull              string  `toml:"on_full" default:"block" doc:"when the queue or the spool is full: block (wait, then refuse), fail (refuse at once), drop (count it and leave a gap record) or, with durability memory, spill (to the spool)"`
+	SpoolDir            string  `toml:"spool_dir" default:"annals-data/spool" doc:"directory of the spool and of the dead letters, on a local disk; beside the file of sqlite unless set"`
+	SpoolMaxBytes       int64   `toml:"spool_max_bytes" default:"1073741824" doc:"size of what may wait in the spool at most; then on_full decides"`
 	BufferEnabled       bool    `toml:"buffer_enabled" default:"true" doc:"false: each event is a batch of its own"`
 	BufferFlushInterval Seconds `toml:"buffer_flush_interval" default:"30" doc:"seconds since the first waiting event after which a batch is written; 1 in this program unless set"`
 	BufferMaxSize       int     `toml:"buffer_max_size" default:"500" doc:"waiting events that trigger a write"`
 	BufferCapacity      int     `toml:"buffer_capacity" default:"100000" doc:"waiting events at most; then on_full decides"`
 	BufferCapacityBytes int64   `toml:"buffer_capacity_bytes" default:"268435456" doc:"size of the waiting events at most; then on_full decides"`
-	TimeoutSeconds      Seconds `toml:"timeout_seconds" default:"5" doc:"how long a caller waits at most for room or for the store"`
+	TimeoutSeconds      Seconds `toml:"timeout_seconds" default:"5" doc:"how long a caller waits at most for room, for the disk of the spool or for the store"`
+	WriteTimeoutSeconds Seconds `toml:"write_timeout_seconds" default:"30" doc:"how long one attempt to write a batch to the store may take"`
 
-	TTLSeconds   Seconds `toml:"ttl_seconds" default:"0" doc:"stamps expires_at on each record; 0 leaves it empty"`
-	StorePayload bool    `toml:"store_payload" default:"true" doc:"false keeps everything but the payload"`
-	Chain        bool    `toml:"chain" default:"true" doc:"links the records of each namespace and tenant in a hash chain"`
-	FullText     bool    `toml:"full_text" default:"true" doc:"keeps an index for full text search, on engines where it is optional"`
+	TTLSeconds             Seconds `toml:"ttl_seconds" default:"0" example:"2592000" doc:"stamps expires_at on each record; 0 is for ever; set without retention_days it alone says when records go"`
+	RetentionDays          int     `toml:"retention_days" default:"90" doc:"records older than this are deleted, whatever their expires_at; 0 is for ever; where only ttl_seconds is set it does not apply"`
+	CleanupEnabled         bool    `toml:"cleanup_enabled" default:"true" doc:"the server deletes what is due, one replica at a time"`
+	CleanupIntervalSeconds Seconds `toml:"cleanup_interval_seconds" default:"3600" doc:"from the beginning of a clean-up to that of the next; the first is at the start"`
+	CleanupBatchSize       int     `toml:"cleanup_batch_size" default:"10000" doc:"records that one transaction of a clean-up deletes at most"`
+
+	StorePayload bool `toml:"store_payload" default:"true" doc:"false keeps everything but the payload"`
+	Chain        bool `toml:"chain" default:"true" doc:"links the records of each namespace and tenant in a hash chain"`
+	FullText     bool `toml:"full_text" default:"true" doc:"keeps an index for full text search, on engines where it is optional"`
 
 	DiscoveryKinds []string `toml:"discovery_kinds" default:"datahub" doc:"toolkit kinds that count as discovery in the statistics of agents"`
 	QueryKinds     []string `toml:"query_kinds" default:"trino" doc:"toolkit kinds that count as queries in the statistics of agents"`

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/recorder"
@@ -74,7 +75,7 @@ func TestPrecedence(t *testing.T) {
 	if c.Audit.Level != "all" || c.Audit.BufferMaxSize != 8 || c.Audit.SampleRate != 0.25 || !c.Audit.Redact.Enabled {
 		t.Errorf("got %+v", c.Audit)
 	}
-	if diff := cmp.Diff([]string{"a", "b*"}, c.Audit.ExcludeActions); diff != "" {
+	if diff := gocmp.Diff([]string{"a", "b*"}, c.Audit.ExcludeActions); diff != "" {
 		t.Error(diff)
 	}
 	if got := c.TrailOptions().FlushInterval; got != 2500*time.Millisecond {
@@ -164,7 +165,7 @@ func TestTOMLReadsBack(t *testing.T) {
 }
 
 // The example changes nothing until a line is uncommented, and then it is what
-// the default was.
+// the default was, or the example.
 func TestExampleIsTheDefaults(t *testing.T) {
 	plain, err := Load(Input{File: write(t, Example())})
 	if err != nil {
@@ -187,7 +188,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range Settings() {
-		if want := defaults().text(s); s.Key != "audit.durability" && full.text(s) != want {
+		if want := cmp.Or(s.Example, defaults().text(s)); s.Key != "audit.durability" && full.text(s) != want {
 			t.Errorf("%s: %q, want %q", s.Key, full.text(s), want)
 		}
 		if !full.IsSet(s.Key) {
@@ -204,7 +205,7 @@ func TestPrintSaysWhereAValueComesFrom(t *testing.T) {
 	}
 	for _, want := range []string{
 		"\nlevel = \"all\" # environment AUDIT_TRAIL_LEVEL\n", "\nttl_seconds = 7 # " + file + ":3\n",
-		"\nlevel = \"warn\" # command line\n", "\nbuffer_flush_interval = 1\n", "\ndurability = \"sync\"\n",
+		"\nlevel = \"warn\" # command line\n", "\nbuffer_flush_interval = 1\n", "\ndurability = \"spool\"\n",
 	} {
 		if !strings.Contains(c.TOML(), want) {
 			t.Errorf("%q is not in\n%s", want, c.TOML())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +14,6 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/annals-dev/annals/audit"
-	"github.com/annals-dev/annals/recorder"
 )
 
 // source says where a setting got its value, for errors and for print.
@@ -77,8 +77,15 @@ func (c *Config) resolve() {
 	if !c.IsSet("audit.buffer_flush_interval") {
 		c.Audit.BufferFlushInterval = serverFlushInterval
 	}
+	if p, err := c.retention(); err == nil { // validated before
+		c.Audit.RetentionDays = int(p.Ceiling / days(1))
+	}
 	if c.Audit.Durability == "" {
-		c.Audit.Durability = string(recorder.Sync)
+		c.Audit.Durability = string(c.defaultDurability())
+	}
+	if c.Audit.Backend == "sqlite" && !c.IsSet("audit.spool_dir") {
+		// What waits for one store must not find its way into another.
+		c.Audit.SpoolDir = filepath.Join(filepath.Dir(c.Audit.URL), "spool")
 	}
 }
 

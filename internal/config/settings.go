@@ -14,6 +14,7 @@ type Setting struct {
 	Key     string // the TOML key with its tables, e.g. "audit.redact.fields"
 	Env     string // the environment variable
 	Default string // as it would be written in the environment
+	Example string // what the example files show instead of the default; "" is the default
 	Doc     string
 	Type    string // boolean, text, list, number, whole number or seconds
 
@@ -39,7 +40,7 @@ func collect(t reflect.Type, prefix string, index []int) (out []Setting) {
 		}
 		key := prefix + name
 		out = append(out, Setting{
-			Key: key, Env: envName(key), Default: f.Tag.Get("default"), Doc: f.Tag.Get("doc"),
+			Key: key, Env: envName(key), Default: f.Tag.Get("default"), Example: f.Tag.Get("example"), Doc: f.Tag.Get("doc"),
 			Type: typeName(f.Type), index: at,
 		})
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/annals-dev/annals/policy"
 	"github.com/annals-dev/annals/recorder"
 	"github.com/annals-dev/annals/redact"
+	"github.com/annals-dev/annals/retention"
 )
 
 // Backends are the engines that this program can open.
@@ -23,8 +25,8 @@ func (c *Config) Validate() error {
 		want  []string
 	}{
 		{"audit.backend", c.Audit.Backend, Backends()},
-		{"audit.durability", c.Audit.Durability, []string{"", string(recorder.Sync), string(recorder.Memory)}},
-		{"audit.on_full", c.Audit.OnFull, []string{string(recorder.Block), string(recorder.Fail), string(recorder.Drop)}},
+		{"audit.durability", c.Audit.Durability, []string{"", string(recorder.Sync), string(recorder.Spool), string(recorder.Memory)}},
+		{"audit.on_full", c.Audit.OnFull, []string{string(recorder.Block), string(recorder.Fail), string(recorder.Spill), string(recorder.Drop)}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
 		{"log.format", c.Log.Format, []string{"text", "json"}},
 	} {
@@ -41,13 +43,21 @@ func (c *Config) Validate() error {
 		{"audit.buffer_max_size", int64(c.Audit.BufferMaxSize), 1},
 		{"audit.buffer_capacity", int64(c.Audit.BufferCapacity), 1},
 		{"audit.buffer_capacity_bytes", c.Audit.BufferCapacityBytes, audit.MaxRecordBytes},
+		{"audit.spool_max_bytes", c.Audit.SpoolMaxBytes, minSpoolBytes},
 		{"audit.timeout_seconds", int64(c.Audit.TimeoutSeconds), 1},
+		{"audit.write_timeout_seconds", int64(c.Audit.WriteTimeoutSeconds), 1},
 		{"audit.ttl_seconds", int64(c.Audit.TTLSeconds), 0},
+		{"audit.retention_days", int64(c.Audit.RetentionDays), 0},
+		{"audit.cleanup_interval_seconds", int64(c.Audit.CleanupIntervalSeconds), 1},
+		{"audit.cleanup_batch_size", int64(c.Audit.CleanupBatchSize), 1},
 		{"server.shutdown_timeout_seconds", int64(c.Server.ShutdownTimeoutSeconds), 1},
 	} {
 		if n.value < n.min {
 			if n.key == "audit.buffer_capacity_bytes" {
 				return c.wrong(n.key, "must hold at least one record of 1048576 bytes")
+			}
+			if n.key == "audit.spool_max_bytes" {
+				return c.wrong(n.key, fmt.Sprintf("is %d, at least %d: it must hold a few records", n.value, minSpoolBytes))
 			}
 			if n.min == 0 {
 				return c.wrong(n.key, "is negative")
@@ -55,11 +65,20 @@ func (c *Config) Validate() error {
 			return c.wrong(n.key, "must be greater than 0")
 		}
 	}
+	if most := int(retention.MaxAge / days(1)); c.Audit.RetentionDays > most {
+		return c.wrong("audit.retention_days", fmt.Sprintf("is %d, at most %d days (100 years); 0 is for ever", c.Audit.RetentionDays, most))
+	}
+	if c.Audit.CleanupBatchSize > retention.MaxBatchSize {
+		return c.wrong("audit.cleanup_batch_size", fmt.Sprintf("is %d, at most %d", c.Audit.CleanupBatchSize, retention.MaxBatchSize))
+	}
 	if c.Audit.BufferMaxSize > c.Audit.BufferCapacity {
 		return c.wrong("audit.buffer_max_size", "is greater than audit.buffer_capacity")
 	}
-	if !c.Audit.Async && c.Audit.Durability == string(recorder.Memory) {
+	if !c.Audit.Async && c.Audit.Durability != "" && c.Audit.Durability != string(recorder.Sync) {
 		return c.wrong("audit.async", "false contradicts audit.durability "+quote(c.Audit.Durability))
+	}
+	if err := c.validateOnFull(); err != nil {
+		return err
 	}
 	if c.Audit.URL == "" && c.Audit.Backend != "memory" {
 		return c.wrong("audit.url", "is empty")
@@ -68,6 +87,27 @@ func (c *Config) Validate() error {
 		return c.wrong("server.addr", "is "+quote(c.Server.Addr)+", want HOST:PORT")
 	}
 	return c.validateParts()
+}
+
+// minSpoolBytes holds a few records of the largest size.
+const minSpoolBytes = 8 << 20
+
+// validateOnFull checks what on_full means under the durability in force.
+func (c *Config) validateOnFull() error {
+	opt := c.ServerOptions()
+	why := ""
+	if c.Audit.Durability == "" {
+		why = ", which is the default; set audit.durability to memory, or change audit.on_full"
+	}
+	switch {
+	case opt.OnFull == recorder.Drop && opt.Durability == recorder.Sync,
+		opt.OnFull == recorder.Spill && opt.Durability != recorder.Memory:
+		return c.wrong("audit.on_full", quote(c.Audit.OnFull)+" contradicts audit.durability "+quote(string(opt.Durability))+why)
+	}
+	if c.Audit.SpoolDir == "" && (opt.Durability == recorder.Spool || opt.OnFull == recorder.Spill) {
+		return c.wrong("audit.spool_dir", "is empty, and audit.durability or audit.on_full needs the spool")
+	}
+	return nil
 }
 
 // validateParts lets the packages that own a rule judge it, and gives their
@@ -79,6 +119,9 @@ func (c *Config) validateParts() error {
 	}
 	if _, err := redact.New(opt.Redact); err != nil {
 		return c.blameField(err, "audit.redact.")
+	}
+	if _, err := c.retention(); err != nil {
+		return c.blameField(err, "audit.")
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func renderDocs(doc *huma.OpenAPI) ([]byte, error) {
 		t := docsTag{Name: tag.Name, Description: tag.Description}
 		for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
 			item := doc.Paths[path]
-			for _, op := range []*huma.Operation{item.Get, item.Post} {
+			for _, op := range []*huma.Operation{item.Get, item.Post, item.Delete} {
 				if op != nil && slices.Contains(op.Tags, tag.Name) {
 					t.Operations = append(t.Operations, docsOperationOf(doc, op, filters))
 				}

@@ -47,7 +47,7 @@ func NewMetrics(version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.store, m.records, build, &writePath{m: m},
+	m.registry.MustRegister(m.requests, m.store, m.records, build, &writePath{m: m}, &spoolMetrics{m: m}, &retentionMetrics{m: m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -31,7 +31,7 @@ func (s *Server) registerPages(a *api.API) error {
 		}, h)
 	}
 	add("/healthz", "Alive", "The process answers. It says nothing of the store.", "application/json", s.health)
-	add("/readyz", "Ready", "The store answers within two seconds and the server is not stopping; 503 otherwise.", "application/json", s.ready)
+	add("/readyz", "Ready", "Events are accepted: the store answers within two seconds, or the server spools and its spool has room; and the server is not stopping. 503 otherwise.", "application/json", s.ready)
 	add("/metrics", "Metrics", "In the Prometheus text format.", "text/plain", s.opt.Metrics.handler().ServeHTTP)
 	var document, docs []byte
 	add("/openapi.json", "This document", "OpenAPI 3.1.", "application/json", func(w http.ResponseWriter, _ *http.Request) {
@@ -66,8 +66,12 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pingTime)
 	defer cancel()
-	if err := s.trail.Ping(ctx); err != nil {
-		api.WriteError(s.log, w, r, audit.Unavailable("the store does not answer", err))
+	if err := s.trail.Ready(ctx); err != nil {
+		if audit.CodeOf(err) == audit.CodeBacklog {
+			api.WriteStatus(w, http.StatusServiceUnavailable, audit.CodeBacklog, "", "the spool is full")
+			return
+		}
+		api.WriteError(s.log, w, r, audit.Unavailable("the store, or the spool, does not answer", err))
 		return
 	}
 	send(w, "application/json", []byte(`{"status":"ready"}`))

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/retention"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -88,6 +89,10 @@ func TestEveryOperation(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := page.Records[0].ID.String()
+	hold, err := r.trail.AddHold(context.Background(), retention.Hold{Reason: "to be removed", Params: "tenant=nobody"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	requests := map[string]struct{ path, body string }{
 		"record-events":        {"/v1/events?durability=sync", `{"action":"tool.create"}`},
 		"query-events":         {"/v1/events?limit=3&order=oldest", ""},
@@ -108,6 +113,10 @@ func TestEveryOperation(t *testing.T) {
 		"export-events":        {"/v1/export?format=csv", ""},
 		"get-policy":           {"/v1/policy", ""},
 		"explain-policy":       {"/v1/policy/explain", `{"action":"tool.get"}`},
+		"get-retention":        {"/v1/retention", ""},
+		"act-retention":        {"/v1/retention", `{"action":"plan"}`},
+		"add-hold":             {"/v1/retention/holds", `{"reason":"case 7","params":"tenant=acme"}`},
+		"remove-hold":          {"/v1/retention/holds/" + hold.ID, ""},
 		"healthz":              {"/healthz", ""},
 		"readyz":               {"/readyz", ""},
 		"metrics":              {"/metrics", ""},

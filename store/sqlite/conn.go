@@ -18,8 +18,8 @@ const (
 )
 
 // walPages is how many pages the write-ahead log holds before they are copied
-// into the database: 32 MiB at 8 KiB a page.
-const walPages = 4000
+// into the database: 32 MiB at 16 KiB a page.
+const walPages = 2000
 
 // conn is one connection with the statements that the operation under way made.
 type conn struct {
@@ -177,11 +177,11 @@ func (s *Store) write(ctx context.Context, fn func(w *writer) error) error {
 	case <-ctx.Done():
 		return translate(ctx, ctx.Err())
 	case w := <-s.writer:
+		defer func() { s.writer <- w }() // also after a panic
 		err := w.transact(ctx, s.opt.BusyTimeout, fn)
 		if breaks(err) {
 			w = s.renew(w)
 		}
-		s.writer <- w
 		return translate(ctx, err)
 	}
 }
@@ -201,19 +201,20 @@ func (s *Store) renew(old *writer) *writer {
 	return w
 }
 
-func (w *writer) transact(ctx context.Context, wait time.Duration, fn func(w *writer) error) error {
+func (w *writer) transact(ctx context.Context, wait time.Duration, fn func(w *writer) error) (err error) {
 	if err := w.begin(ctx, wait); err != nil {
 		return err
 	}
+	defer func() {
+		if end := w.finish(); err == nil {
+			err = end
+		}
+	}()
 	w.SetInterrupt(ctx.Done())
-	err := fn(w)
-	if err == nil {
-		err = w.run("COMMIT")
+	if err := fn(w); err != nil {
+		return err
 	}
-	if end := w.finish(); err == nil {
-		err = end
-	}
-	return err
+	return w.run("COMMIT")
 }
 
 // begin takes the write lock, waiting for other processes until ctx ends or

@@ -47,22 +47,19 @@ func (v *view) visit(p *plan, selects string, fn func(c *conn, st *statement, va
 	if keys == nil {
 		keys = []any{nil}
 	}
-	ways := map[string]*statement{}
-	for i := range blocks {
-		how := p.through(&blocks[i])
-		if ways[how] == nil {
-			var w where
-			w.add(selects)
-			p.way(&w, how)
-			ways[how] = &statement{sql: v.s.sql(w.sql.String()), args: w.args}
-		}
-	}
+	var ways statements
 	inTurn := p.index != "" && p.index != byText && len(blocks)*len(keys) < 64
 	return v.each(len(blocks)*len(keys), inTurn, func(c *conn, i int) error {
 		b := &blocks[i/len(keys)]
 		var values slotValues
 		v.fill(p, b, keys[i%len(keys)], &values)
-		return fn(c, ways[p.through(b)], &values)
+		how := p.through(b)
+		return fn(c, ways.get(how, func() *statement {
+			var w where
+			w.add(selects)
+			p.way(&w, how)
+			return &statement{sql: v.s.sql(w.sql.String()), args: w.args}
+		}), &values)
 	})
 }
 

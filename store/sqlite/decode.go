@@ -88,6 +88,10 @@ func decodeField(st *z.Stmt, col int, f *audit.Field, rec *audit.Record, mem *me
 		if st.ColumnBytes(col, b[:]) == want {
 			f.SetBytes(rec, b[:want])
 		}
+	case audit.Flag:
+		if st.ColumnInt64(col) == 1 {
+			f.SetInt(rec, 1)
+		}
 	default:
 		if n := st.ColumnInt64(col); n != 0 {
 			f.SetInt(rec, n)

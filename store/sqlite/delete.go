@@ -73,19 +73,30 @@ func (s *Store) expired(cut *audit.Cut) (*expiry, error) {
 	if e.expiredAt == math.MinInt64 && e.before == math.MinInt64 {
 		return nil, nil
 	}
+	var holds []*audit.Query
 	for _, h := range cut.Holds {
 		if h.Text != "" || h.Open {
 			e.read = append(e.read, h)
-			continue
+		} else {
+			holds = append(holds, h)
 		}
-		if err := w.hold(h); err != nil {
-			return nil, err
+	}
+	// In groups, as SQLite takes expressions that are at most 1,000 deep.
+	for group := range slices.Chunk(holds, holdGroup) {
+		w.add(" AND NOT (0")
+		for _, h := range group {
+			if err := w.hold(h); err != nil {
+				return nil, err
+			}
 		}
+		w.add(")")
 	}
 	w.add(" LIMIT ?", slotLimit)
 	e.statement = statement{sql: s.sql(w.sql.String()), args: w.args}
 	return e, nil
 }
+
+const holdGroup = 50
 
 // ceilMicros rounds up: records hold whole microseconds, so what is before t is before that.
 func ceilMicros(t time.Time) int64 {
@@ -96,7 +107,7 @@ func ceilMicros(t time.Time) int64 {
 	return us
 }
 
-// hold adds the condition that a legal hold does not protect the record.
+// hold adds the condition that a legal hold protects the record as one more of a list.
 func (w *where) hold(q *audit.Query) error {
 	var h where
 	h.add("1")
@@ -122,7 +133,7 @@ func (w *where) hold(q *audit.Query) error {
 		h.add(" AND r.scope IN (SELECT s.scope FROM @scopes s WHERE "+names.sql.String()+")", names.args...)
 	}
 	// A condition on a NULL is neither true nor false; it does not hold the record.
-	w.add(" AND NOT ifnull("+h.sql.String()+", 0)", h.args...)
+	w.add(" OR ifnull("+h.sql.String()+", 0)", h.args...)
 	return nil
 }
 
@@ -182,12 +193,11 @@ func (d *deletion) run(sel *expiry, limit int) error {
 				return err
 			}
 		}
-		d.deleted += len(list)
-		if d.deleted >= limit {
-			return nil // the bounds stay too wide, which the next call mends
-		}
 		if err := d.narrow(b, i == len(blocks)-1); err != nil {
 			return err
+		}
+		if d.deleted += len(list); d.deleted >= limit {
+			return nil
 		}
 	}
 	return nil

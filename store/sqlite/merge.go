@@ -52,8 +52,7 @@ type stream struct {
 
 // merge gives what a question selects in its order, over all blocks. Blocks
 // are opened, from the end that the order begins with, only when they may hold
-// what comes next. A merge outlives the view it was made in: resume it in a
-// later one with on.
+// what comes next. A merge may go on in a later view than the one it was made in.
 type merge struct {
 	plan   *plan
 	last   int64 // the newest record of the first view: later ones are left out
@@ -61,7 +60,8 @@ type merge struct {
 	open   []*stream
 	start  found
 	chunk  int // how many to look for at a time
-	opened int // blocks opened so far without finding enough
+	opened int // blocks opened so far
+	looks  statements
 }
 
 // merge begins after the question's cursor; chunk is how many records the
@@ -261,8 +261,7 @@ func (m *merge) look(v *view, c *conn, s *stream) error {
 	}
 	values[slotLast], values[slotFrom], values[slotTo] = min(m.last, lastOf(s.block)), from, to
 	values[slotTime], values[slotID], values[slotN] = s.next.at, s.next.id, s.next.n
-	values[slotLimit] = m.chunk
-	st, err := m.statement(v.s, how).prepare(c, &values)
+	st, err := m.looks.get(how, func() *statement { return m.statement(v.s, how) }).prepare(c, &values)
 	if err != nil {
 		return err
 	}
@@ -311,6 +310,7 @@ func (m *merge) statement(s *Store, how string) *statement {
 	}
 	// The + keeps SQLite from taking this for a bound of the index, which the window already gives.
 	w.add(" AND (+r.occurred_at, +r.id, +r.n) "+compare+" (?, ?, ?)", slotTime, slotID, slotN)
-	w.add(" ORDER BY r.occurred_at"+order+", r.id"+order+", r.n"+order+" LIMIT ?", slotLimit)
+	// No parameter for the limit: SQLite prepares a statement anew whenever one is bound there.
+	w.add(" ORDER BY r.occurred_at" + order + ", r.id" + order + ", r.n" + order + " LIMIT " + itoa(m.chunk))
 	return &statement{sql: s.sql(w.sql.String()), args: w.args}
 }

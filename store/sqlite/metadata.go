@@ -1,7 +1,7 @@
 package sqlite
 
 import (
-	"encoding/json"
+	"errors"
 	"strings"
 	"unsafe"
 
@@ -14,35 +14,38 @@ import (
 // looked for in the text of the document.
 const maxPatterns = 8
 
+// maxArguments is how many values one call of a function takes here; SQLite
+// allows a hundred and more.
+const maxArguments = 50
+
 // metadata compares one member of the metadata. What counts is
 // audit.MetadataValue, called from SQL, as SQLite's own functions would write
 // numbers anew. Before it, cheaply, stands a search in the text: a document
 // without the member's text, and without a backslash that could write it
 // another way, cannot match.
 func (w *where) metadata(key string, f *audit.Filter) {
-	value := "annals_metadata(r.metadata, ?)"
-	if f.Op == audit.OpNot || hasEmpty(f.Values) {
-		value = "ifnull(" + value + ", '')" // an absent member matches too, so nothing can be searched for
-	} else {
+	function := "annals_metadata_is"
+	switch {
+	case f.Op == audit.OpPrefix:
+		function = "annals_metadata_begins"
+		w.likely(key, f)
+	case f.Op == audit.OpNot:
+		w.add("NOT ") // an absent member matches, so nothing can be searched for
+	case !hasEmpty(f.Values): // the same holds for the empty value
 		w.likely(key, f)
 	}
-	switch f.Op {
-	case audit.OpPrefix:
-		w.add("(")
-		for i, p := range f.Values {
-			if i > 0 {
-				w.add(" OR ")
-			}
-			w.add("annals_has_prefix("+value+", ?)", key, p)
+	w.add("(")
+	for i, v := range f.Values {
+		switch {
+		case i%maxArguments != 0:
+			w.add(", ?", v)
+			continue
+		case i > 0:
+			w.add(") OR ")
 		}
-		w.add(")")
-		return
-	case audit.OpNot:
-		w.add(value+" NOT IN ", key)
-	default:
-		w.add(value+" IN ", key)
+		w.add(function+"(r.metadata, ?, ?", key, v)
 	}
-	w.list(f.Values)
+	w.add("))")
 }
 
 func hasEmpty(values []string) bool {
@@ -96,34 +99,36 @@ func literalStart(s string) bool {
 	return s[0] == '-' || s[0] >= '0' && s[0] <= '9' || strings.HasPrefix("true", s) || strings.HasPrefix("false", s)
 }
 
-// registerMetadata makes the functions above known to a connection.
+// registerMetadata makes the functions above known to a connection. Both take
+// a document, a key and values, and are true or false: an absent member counts
+// as the empty text.
 func registerMetadata(c *z.Conn) error {
-	err := c.CreateFunction("annals_metadata", &z.FunctionImpl{
-		NArgs:         2,
-		Deterministic: true,
-		Scalar: func(_ z.Context, args []z.Value) (z.Value, error) {
-			doc := args[0].Text()
-			if doc == "" {
-				return z.Value{}, nil
-			}
-			value, ok := audit.MetadataValue(json.RawMessage(unsafe.Slice(unsafe.StringData(doc), len(doc))), args[1].Text())
-			if !ok {
-				return z.Value{}, nil
-			}
-			return z.TextValue(value), nil
-		},
-	})
-	if err != nil {
-		return err
+	for name, test := range map[string]func(value, arg string) bool{
+		"annals_metadata_is":     func(value, arg string) bool { return value == arg },
+		"annals_metadata_begins": strings.HasPrefix,
+	} {
+		err := c.CreateFunction(name, &z.FunctionImpl{
+			NArgs:         -1,
+			Deterministic: true,
+			Scalar: func(_ z.Context, args []z.Value) (z.Value, error) {
+				if len(args) < 2 {
+					return z.Value{}, errArguments
+				}
+				doc := args[0].Text()
+				value, _ := audit.MetadataValue(unsafe.Slice(unsafe.StringData(doc), len(doc)), args[1].Text())
+				for _, arg := range args[2:] {
+					if test(value, arg.Text()) {
+						return z.IntegerValue(1), nil
+					}
+				}
+				return z.IntegerValue(0), nil
+			},
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return c.CreateFunction("annals_has_prefix", &z.FunctionImpl{
-		NArgs:         2,
-		Deterministic: true,
-		Scalar: func(_ z.Context, args []z.Value) (z.Value, error) {
-			if strings.HasPrefix(args[0].Text(), args[1].Text()) {
-				return z.IntegerValue(1), nil
-			}
-			return z.IntegerValue(0), nil
-		},
-	})
+	return nil
 }
+
+var errArguments = errors.New("want a document, a key and values")

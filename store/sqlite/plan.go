@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 
 	z "zombiezen.com/go/sqlite"
 
@@ -126,10 +127,15 @@ func (p *plan) choose(q *audit.Query) int {
 		p.index = byText
 		return -1
 	}
-	if at := find("outcome"); at >= 0 && !slices.ContainsFunc(q.Filters[at].Values, func(v string) bool { return !audit.Outcome(v).Failed() }) {
-		p.index, p.cond = byFailed, "r.outcome IN ('failure', 'denied')"
+	at := find("outcome")
+	if at < 0 || slices.ContainsFunc(q.Filters[at].Values, func(v string) bool { return !audit.Outcome(v).Failed() }) {
+		return -1
 	}
-	return -1 // the index of failures holds both outcomes, so the filter itself stays
+	p.index, p.cond = byFailed, "r.outcome IN ('failure', 'denied')"
+	if len(q.Filters[at].Values) == 1 {
+		return -1 // the index holds both outcomes, so the filter itself stays
+	}
+	return at
 }
 
 // text adds the condition of a full text search, or makes it the way.
@@ -199,6 +205,26 @@ type slotValues [slots]any
 type statement struct {
 	sql  string
 	args []any
+}
+
+// statements keeps a question's statements by the way that they go.
+type statements struct {
+	mu   sync.Mutex
+	made map[string]*statement
+}
+
+func (s *statements) get(how string, write func() *statement) *statement {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.made[how]
+	if st == nil {
+		if s.made == nil {
+			s.made = map[string]*statement{}
+		}
+		st = write()
+		s.made[how] = st
+	}
+	return st
 }
 
 // prepare gives the statement on the connection, bound.

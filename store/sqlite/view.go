@@ -39,27 +39,29 @@ func (b *block) end() int64   { return (b.number + 1) << blockBits }
 
 // read runs fn on a view. Nothing that fn was given may be used afterwards, and
 // fn calls nothing of the caller's: a connection is held.
-func (s *Store) read(ctx context.Context, fn func(v *view) error) error {
+func (s *Store) read(ctx context.Context, fn func(v *view) error) (err error) {
 	c, err := s.readers.take(ctx)
 	if err != nil {
 		return translate(ctx, err)
 	}
 	v := &view{s: s, ctx: ctx, names: map[int64]audit.Scope{}}
-	if err = v.add(c); err == nil {
-		err = v.load()
-	}
-	if err == nil {
-		err = fn(v)
-	}
-	err = translate(ctx, err)
-	for _, c := range v.conns {
-		end := c.finish()
-		s.readers.put(c, end != nil || breaks(err))
-		if err == nil && end != nil {
-			err = translate(ctx, end)
+	defer func() { // deferred, so that a panic costs no connection
+		for _, c := range v.conns {
+			end := c.finish()
+			s.readers.put(c, end != nil || breaks(err))
+			if err == nil {
+				err = end
+			}
 		}
+		err = translate(ctx, err)
+	}()
+	if err := v.add(c); err != nil {
+		return err
 	}
-	return err
+	if err := v.load(); err != nil {
+		return err
+	}
+	return fn(v)
 }
 
 // add begins a snapshot on one more connection, which the view then owns.

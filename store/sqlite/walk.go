@@ -115,11 +115,11 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 				bounds[v.blocks[i].number] = &v.blocks[i]
 			}
 			st, err := v.conns[0].Prepare(s.sql("SELECT " + rowColumns + selectRow +
-				"r.scope = ? AND r.sequence BETWEEN ? AND ? AND (+r.sequence, +r.n) > (?, ?) ORDER BY r.sequence, r.n LIMIT ?"))
+				"r.scope = ? AND r.sequence BETWEEN ? AND ? AND (+r.sequence, +r.n) > (?, ?) ORDER BY r.sequence, r.n LIMIT " + itoa(pieceRecords)))
 			if err != nil {
 				return err
 			}
-			for i, a := range []int64{number, place.sequence, to, place.sequence, place.n, pieceRecords} {
+			for i, a := range []int64{number, place.sequence, to, place.sequence, place.n} {
 				st.BindInt64(i+1, a)
 			}
 			size := 0
@@ -184,7 +184,7 @@ func (s *Store) Unchained(ctx context.Context, scope audit.Scope) (n int64, err 
 				return err
 			}
 		}
-		_, err = c.one(s.sql("SELECT count(*) FROM @records INDEXED BY @records_chain WHERE scope = ? AND sequence >= 1"),
+		_, err = c.one(s.sql("SELECT count(*) FROM @records WHERE scope = ? AND sequence >= 1"),
 			func(st *z.Stmt) { chained = st.ColumnInt64(0) }, number)
 		n = all - chained
 		return err

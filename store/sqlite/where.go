@@ -81,6 +81,10 @@ func (w *where) text(column string, f *audit.Filter) {
 				break
 			}
 		}
+		if len(f.Values) == 1 {
+			w.add(column+" = ?", f.Values[0])
+			return
+		}
 		w.add(column + " IN ")
 		w.list(f.Values)
 	}
@@ -140,9 +144,9 @@ func (w *where) flag(column string, f *audit.Filter) {
 	case yes && no:
 		w.add("1")
 	case yes:
-		w.add("ifnull(" + column + ", 0) <> 0")
+		w.add("ifnull(" + column + ", 0) = 1")
 	case no:
-		w.add("ifnull(" + column + ", 0) = 0")
+		w.add("ifnull(" + column + ", 0) <> 1")
 	default:
 		w.add("0")
 	}
@@ -232,6 +236,6 @@ func (w *where) open() {
 	w.add(" AND NOT EXISTS (SELECT 1 FROM @records o INDEXED BY @records_action_id WHERE (o.n >> 14) = (r.n >> 14) AND " + ended)
 	for _, side := range []string{">", "<"} {
 		w.add(" AND NOT EXISTS (SELECT 1 FROM @blocks b CROSS JOIN @records o INDEXED BY @records_action_id" +
-			" WHERE b.block " + side + " (r.n >> 14) AND (o.n >> 14) = b.block AND " + ended)
+			" WHERE b.block " + side + " (r.n >> 14) AND (o.n >> 14) = +b.block AND " + ended) // + as the index has no affinity
 	}
 }

@@ -61,6 +61,7 @@ func New(mux *http.ServeMux, trail *annals.Trail, opt Options) *API {
 				{Name: "statistics", Description: "Only calls count: records of kind event that are not intents. The window is the last 24 hours where no bound is given, its start inclusive and its end exclusive."},
 				{Name: "integrity", Description: "The hash chains and their verification."},
 				{Name: "policy", Description: "What is recorded, and why."},
+				{Name: "retention", Description: "How long records are kept, and legal holds."},
 				{Name: "server", Description: "Health, metrics and documentation."},
 			},
 		},
@@ -75,6 +76,7 @@ func New(mux *http.ServeMux, trail *annals.Trail, opt Options) *API {
 	a.registerChains()
 	a.registerExport()
 	a.registerPolicy()
+	a.registerRetention()
 	return a
 }
 
