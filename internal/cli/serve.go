@@ -1,6 +1,11 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/annals-dev/annals"
@@ -71,6 +76,21 @@ func (g *globals) serve(cmd *cobra.Command, cfg *config.Config) error {
 				return err
 			}
 		}
-		return s.Run(ctx)
+		err = s.Run(ctx)
+		return errors.Join(err, account(t, log, cfg.Server.ShutdownTimeoutSeconds.Duration()))
 	})
+}
+
+// account closes the trail and tells what became of everything it was given.
+func account(t *annals.Trail, log *slog.Logger, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	a, err := t.Close(ctx)
+	log.Info("closed", "offered", a.Offered, "recovered", a.Recovered, "stored", a.Stored, "duplicates", a.Duplicates,
+		"filtered", a.Filtered, "rejected", a.Rejected, "dropped", a.Dropped, "failed", a.Failed,
+		"left_in_spool", a.Spooled, "not_written", a.Unwritten)
+	if a.Unwritten == 0 && a.Spooled > 0 {
+		return nil // what is in the spool is written at the next start
+	}
+	return err
 }

@@ -19,6 +19,7 @@ var templateFuncs = template.FuncMap{
 	"dict":    dict,
 	"num64":   func(n int) string { return number(int64(n)) },
 	"int64":   func(n int) int64 { return int64(n) },
+	"period":  period,
 	"float64": func(n int64) float64 { return float64(n) },
 }
 
@@ -85,6 +86,20 @@ func millis(ms float64) string {
 		return strconv.FormatFloat(ms/60_000, 'f', 1, 64) + " min"
 	}
 	return strconv.FormatFloat(ms/3_600_000, 'f', 1, 64) + " h"
+}
+
+// period shows a time that was set in seconds, in the largest unit that it is whole in.
+func period(seconds float64) string {
+	n := int64(seconds)
+	for _, u := range []struct {
+		size      int64
+		one, many string
+	}{{86400, "day", "days"}, {3600, "hour", "hours"}, {60, "minute", "minutes"}} {
+		if n > 0 && n%u.size == 0 {
+			return plural(n/u.size, u.one, u.many)
+		}
+	}
+	return plural(n, "second", "seconds")
 }
 
 // span shows a duration.

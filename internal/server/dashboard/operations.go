@@ -12,21 +12,23 @@ import (
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/policy"
 	"github.com/annals-dev/annals/recorder"
+	"github.com/annals-dev/annals/retention"
 )
 
 // operationsPage shows the engine, the write path and the policy.
 type operationsPage struct {
-	Ping     answer[time.Duration]
-	Caps     audit.Capabilities
-	Chained  bool
-	State    answer[map[string]string]
-	States   []stateRow
-	Stats    recorder.Stats
-	Filtered []countRow
-	Policy   policy.Config
-	Rate     string
-	Reads    string
-	Now      time.Time
+	Ping      answer[time.Duration]
+	Caps      audit.Capabilities
+	Chained   bool
+	State     answer[map[string]string]
+	States    []stateRow
+	Stats     recorder.Stats
+	Retention answer[*retention.Status]
+	Filtered  []countRow
+	Policy    policy.Config
+	Rate      string
+	Reads     string
+	Now       time.Time
 }
 
 type stateRow struct{ Name, Value string }
@@ -52,9 +54,10 @@ func (d *dash) operations(w http.ResponseWriter, r *http.Request) error {
 		return time.Since(start), err
 	})
 	state := ask(b, "state", d.trail.State)
+	kept := ask(b, "retention", d.trail.Retention)
 	page := operationsPage{
 		Caps: d.trail.Capabilities(), Chained: d.trail.Chained(), Stats: d.trail.Stats(), Policy: d.trail.Policy(),
-		Ping: ping.wait(), State: state.wait(), Now: d.opt.Now(),
+		Ping: ping.wait(), State: state.wait(), Retention: kept.wait(), Now: d.opt.Now(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(page.State.Value)) {
 		page.States = append(page.States, stateRow{label(name), stateValue(name, page.State.Value[name])})

@@ -33,7 +33,7 @@ func TestOperations(t *testing.T) {
 	row := func(name, n string) string { return `<th scope="row">` + name + `</th><td class="num">` + n + `</td>` }
 	r.ok("/operations").has(
 		row("Offered", "5"), row("Stored", "1"), row("Filtered by the policy", "3"), row("level", "2"), row("excluded action", "1"), row("Rejected: invalid, or no room", "1"), row("Dropped: the queue was full", "0"),
-		"writes_only", "always recorded, unless excluded", "health.*", "&lt;b&gt;", "25.0%", "<dt>Records</dt>", "no: records live as long as the process", "Last success",
+		"writes_only", "always recorded, unless excluded", "health.*", "&lt;b&gt;", "25.0%", "<dt>Records</dt>", "no: records live as long as the process", "Last success", "<dt>Ceiling of the store</dt>", "off in this process",
 	)
 }
 
