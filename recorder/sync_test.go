@@ -103,19 +103,19 @@ func TestForcedSyncWaitsBehindTheQueue(t *testing.T) {
 // A stalled store holds a caller no longer than the timeout, and a caller who
 // leaves does not take the event along.
 func TestStalledStoreLeavesTheOutcomeOpen(t *testing.T) {
-	for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc, error, time.Duration){
-		"timeout": func(ctx context.Context) (context.Context, context.CancelFunc, error, time.Duration) {
-			return ctx, func() {}, context.DeadlineExceeded, 2 * time.Second
+	for name, leave := range map[string]func(context.Context) (context.Context, context.CancelFunc, time.Duration, error){
+		"timeout": func(ctx context.Context) (context.Context, context.CancelFunc, time.Duration, error) {
+			return ctx, func() {}, 2 * time.Second, context.DeadlineExceeded
 		},
-		"cancelled": func(ctx context.Context) (context.Context, context.CancelFunc, error, time.Duration) {
+		"cancelled": func(ctx context.Context) (context.Context, context.CancelFunc, time.Duration, error) {
 			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(time.Second, cancel)
-			return ctx, cancel, context.Canceled, time.Second
+			return ctx, cancel, time.Second, context.Canceled
 		},
-		"cancelled before": func(ctx context.Context) (context.Context, context.CancelFunc, error, time.Duration) {
+		"cancelled before": func(ctx context.Context) (context.Context, context.CancelFunc, time.Duration, error) {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
-			return ctx, cancel, context.Canceled, 0
+			return ctx, cancel, 0, context.Canceled
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestStalledStoreLeavesTheOutcomeOpen(t *testing.T) {
 				var s store
 				s.before = func(ctx context.Context, _ []*audit.Record) error { time.Sleep(10 * time.Second); return nil }
 				r := start(t, s.Append, Options{Durability: Sync, Timeout: 2 * time.Second})
-				ctx, cancel, cause, after := leave(t.Context())
+				ctx, cancel, after, cause := leave(t.Context())
 				defer cancel()
 				begin := time.Now()
 				receipt, err := r.Record(ctx, event(1))
