@@ -23,7 +23,6 @@ type Loop struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	once   sync.Once
 	done   chan struct{} // closed when the loop has ended; made by Start
 
 	mu     sync.Mutex

@@ -20,7 +20,7 @@ func TestSpoolingServer(t *testing.T) {
 	r := newRig(t, with{down: true,
 		store: func(s audit.Store) audit.Store { f = faultstore.Wrap(s); return f.Store },
 		options: func(o *annals.Options) {
-			o.Durability, o.OnFull, o.SpoolDir, o.SpoolBytes, o.Timeout = recorder.Spool, recorder.Fail, dir, 32<<10, 50e6
+			o.Durability, o.OnFull, o.SpoolDir, o.SpoolBytes, o.Timeout = recorder.Spool, recorder.Fail, dir, 32<<10, 3e9
 		},
 	})
 	if a := r.post("/v1/events", `{"action":"user.create"}`); a.status != 200 || !strings.Contains(a.body, `"status":"queued"`) {
