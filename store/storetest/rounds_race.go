@@ -2,4 +2,4 @@
 
 package storetest
 
-const slower = 5
+const slower = 20
