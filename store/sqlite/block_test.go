@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -35,7 +34,11 @@ func soundBlocks(t rapid.TB, c *conn) {
 }
 
 func TestBlocksStaySound(t *testing.T) {
+	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {
+		if runs++; runs > storetest.Rounds(100) {
+			return
+		}
 		s := sparse(t, Options{LosePowerFailure: true}, 5)
 		defer s.Close()
 		c := stranger(t, s.opt.Path)
@@ -83,15 +86,14 @@ func TestPlacesAreNotReused(t *testing.T) {
 	}
 }
 
-// One real boundary: with full blocks, a batch that begins in one block and
-// ends in the next is found by every kind of question.
+// One real boundary: a batch that begins in one block and ends in the next is
+// found by every kind of question.
 func TestBatchAcrossABoundary(t *testing.T) {
 	s := open(t, Options{LosePowerFailure: true})
-	g := newGenerator()
-	recs := g.batch(blockSize + 50)
-	for some := range slices.Chunk(recs, 1000) {
-		appendAll(t, s, some)
-	}
+	recs := newGenerator().batch(200)
+	appendAll(t, s, recs[:50])
+	stranger(t, s.opt.Path).must(t, "UPDATE annals_blocks SET last_n = ?", blockSize-70)
+	appendAll(t, s, recs[50:])
 	soundBlocks(t, stranger(t, s.opt.Path))
 	for _, q := range []audit.Query{
 		{}, {Order: audit.OldestFirst}, {Text: "customer"}, {Filters: []audit.Filter{audit.Is("host", "node-1")}},

@@ -139,6 +139,9 @@ func (w *where) hold(q *audit.Query) error {
 
 // any reports whether there is something to delete, as far as SQL can tell.
 func (e *expiry) any(v *view) (some bool, err error) {
+	if err := v.load(); err != nil {
+		return false, err
+	}
 	for i := range v.blocks {
 		b := &v.blocks[i]
 		if !e.touches(*b) {

@@ -55,6 +55,7 @@ func TestWrongPaths(t *testing.T) {
 		return path
 	}
 	wrong(t, Options{}, "is required")
+	wrong(t, Options{Path: ":memory:"}, "names a file")
 	wrong(t, Options{Path: dir}, "is a directory")
 	wrong(t, Options{Path: os.DevNull}, "is not a regular file")
 	wrong(t, Options{Path: filepath.Join(dir, "none.db"), ReadOnly: true}, "does not exist")

@@ -50,8 +50,11 @@ type Options struct {
 
 // withDefaults checks the options and fills in what is left out.
 func (o Options) withDefaults() (Options, error) {
-	if o.Path == "" {
+	switch o.Path {
+	case "":
 		return o, audit.Invalid("path", "is required")
+	case ":memory:":
+		return o, audit.Invalid("path", "names a file; the engine memory is for what no file shall hold")
 	}
 	abs, err := filepath.Abs(o.Path)
 	if err != nil {

@@ -50,6 +50,9 @@ const maxKeys = 16
 
 // plan reads a validated question.
 func (v *view) plan(q *audit.Query) (*plan, error) {
+	if err := v.load(); err != nil {
+		return nil, err
+	}
 	p := &plan{from: math.MinInt64, to: math.MaxInt64, oldest: q.Order == audit.OldestFirst}
 	if !q.From.IsZero() {
 		p.from = q.From.UnixMicro()

@@ -72,7 +72,7 @@ func (s *Store) Close() error {
 
 // Ping implements audit.Pinger.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.read(ctx, func(*view) error { return nil })
+	return s.read(ctx, (*view).load)
 }
 
 // SchemaVersion implements audit.Migrator.

@@ -20,8 +20,9 @@ type view struct {
 	s      *Store
 	ctx    context.Context
 	conns  []*conn
-	last   int64   // the newest record of the snapshot
-	blocks []block // that hold records, oldest first
+	loaded bool
+	last   int64   // the newest record of the snapshot, once loaded
+	blocks []block // that hold records, oldest first, once loaded
 	names  map[int64]audit.Scope
 }
 
@@ -58,9 +59,6 @@ func (s *Store) read(ctx context.Context, fn func(v *view) error) (err error) {
 	if err := v.add(c); err != nil {
 		return err
 	}
-	if err := v.load(); err != nil {
-		return err
-	}
 	return fn(v)
 }
 
@@ -71,8 +69,12 @@ func (v *view) add(c *conn) error {
 	return c.run("BEGIN")
 }
 
-// load reads the list of blocks, which also fixes the snapshot.
+// load reads the list of blocks, for those that look into them.
 func (v *view) load() error {
+	if v.loaded {
+		return nil
+	}
+	v.loaded = true
 	c := v.conns[0]
 	if _, err := c.one(v.s.sql("SELECT ifnull(max(n), 0) FROM @records"), func(st *z.Stmt) { v.last = st.ColumnInt64(0) }); err != nil {
 		return err

@@ -110,6 +110,9 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 				ended = true
 				return err
 			}
+			if err := v.load(); err != nil {
+				return err
+			}
 			bounds := make(map[int64]*block, len(v.blocks))
 			for i := range v.blocks {
 				bounds[v.blocks[i].number] = &v.blocks[i]
@@ -175,6 +178,9 @@ func (s *Store) Unchained(ctx context.Context, scope audit.Scope) (n int64, err 
 		c := v.conns[0]
 		number, known, err := scopeNumber(s, c, scope)
 		if err != nil || !known {
+			return err
+		}
+		if err := v.load(); err != nil {
 			return err
 		}
 		var all, chained int64
