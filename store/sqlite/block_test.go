@@ -19,7 +19,8 @@ func soundBlocks(t rapid.TB, c *conn) {
 	for what, sql := range map[string]string{
 		"records outside their block's bounds": `SELECT count(*) FROM annals_records r LEFT JOIN annals_blocks b ON b.block = r.n >> 14
 			WHERE b.block IS NULL OR r.n > b.last_n OR r.occurred_at NOT BETWEEN b.min_occurred AND b.max_occurred
-			OR ifnull(r.recorded_at, 0) < b.min_recorded OR r.expires_at < ifnull(b.min_expires, r.expires_at + 1)`,
+			OR ifnull(r.recorded_at, 0) < b.min_recorded OR r.expires_at < ifnull(b.min_expires, r.expires_at + 1)
+			OR instr(r.metadata, '\') > b.escaped * 1000000`,
 		"empty blocks": `SELECT count(*) FROM annals_blocks b WHERE NOT EXISTS (SELECT 1 FROM annals_records r WHERE r.n >> 14 = b.block)
 			AND b.min_occurred <= b.max_occurred`,
 		"documents without a record": `SELECT count(*) FROM annals_bodies WHERE n NOT IN (SELECT n FROM annals_records)`,

@@ -178,7 +178,7 @@ type doomed struct {
 }
 
 func (d *deletion) run(sel *expiry, limit int) error {
-	blocks, err := loadBlocks(d.conn, d.s.sql("SELECT block, min_occurred, max_occurred, min_recorded, min_expires FROM @blocks ORDER BY block"))
+	blocks, err := loadBlocks(d.conn, d.s.sql(selectBlocks))
 	if err != nil {
 		return err
 	}

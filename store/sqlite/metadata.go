@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"unsafe"
@@ -22,7 +23,7 @@ const maxArguments = 50
 // audit.MetadataValue, called from SQL, as SQLite's own functions would write
 // numbers anew. Before it, cheaply, stands a search in the text: a document
 // without the member's text, and without a backslash that could write it
-// another way, cannot match.
+// another way, cannot match. Most blocks hold no backslash at all.
 func (w *where) metadata(key string, f *audit.Filter) {
 	function := "annals_metadata_is"
 	switch {
@@ -48,6 +49,9 @@ func (w *where) metadata(key string, f *audit.Filter) {
 	w.add("))")
 }
 
+// escaped reports whether a document could be written in another way.
+func escaped(doc []byte) bool { return bytes.IndexByte(doc, '\\') >= 0 }
+
 func hasEmpty(values []string) bool {
 	for _, v := range values {
 		if v == "" {
@@ -59,7 +63,7 @@ func hasEmpty(values []string) bool {
 
 // likely adds the search in the text.
 func (w *where) likely(key string, f *audit.Filter) {
-	w.add(`(instr(r.metadata, '\') > 0`)
+	w.add(`(? AND instr(r.metadata, '\') > 0`, slotEscaped)
 	defer w.add(") AND ")
 	if !plainJSON(key) {
 		return // then the key itself is written with a backslash

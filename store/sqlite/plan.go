@@ -198,6 +198,7 @@ const (
 	slotID
 	slotN
 	slotLimit
+	slotEscaped // whether metadata may be written with escapes; yes where it is left out
 	slots
 )
 
@@ -238,7 +239,9 @@ func (s *statement) prepare(c *conn, values *slotValues) (*z.Stmt, error) {
 	}
 	for i, a := range s.args {
 		if at, ok := a.(slot); ok {
-			a = values[at]
+			if a = values[at]; at == slotEscaped && a == nil {
+				a = 1
+			}
 		}
 		bind(st, i+1, a)
 	}
@@ -280,6 +283,9 @@ func (p *plan) way(w *where, how string) {
 func (v *view) fill(p *plan, b *block, key any, values *slotValues) {
 	values[slotBlock], values[slotFirst], values[slotLast] = b.number, b.first(), min(b.end()-1, v.last)
 	values[slotKey], values[slotFrom], values[slotTo] = key, p.from, p.to
+	if !b.escaped {
+		values[slotEscaped] = 0
+	}
 }
 
 // whole reports whether every record of the block lies within the window.

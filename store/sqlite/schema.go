@@ -36,14 +36,16 @@ var schema1 = []string{
 		sequence INTEGER NOT NULL,
 		hash BLOB NOT NULL) STRICT`,
 
-	// The bounds of what a block holds; deletions may leave them too wide, never too narrow.
+	// The bounds of what a block holds, and whether any of its metadata has a
+	// backslash; deletions may leave them too wide, never too narrow.
 	`CREATE TABLE @blocks(
 		block INTEGER PRIMARY KEY,
 		last_n INTEGER NOT NULL,
 		min_occurred INTEGER NOT NULL,
 		max_occurred INTEGER NOT NULL,
 		min_recorded INTEGER NOT NULL,
-		min_expires INTEGER) STRICT`,
+		min_expires INTEGER,
+		escaped INTEGER NOT NULL) STRICT`,
 
 	`CREATE TABLE @records(
 		n INTEGER PRIMARY KEY,

@@ -58,7 +58,7 @@ func full(r *audit.Record) {
 		case audit.Text:
 			f.SetText(r, "value of "+f.Name)
 		case audit.Document:
-			f.SetBytes(r, []byte(`{"document":"`+f.Name+`"}`))
+			f.SetBytes(r, []byte(`{"document":"`+f.Name+`\n"}`))
 		case audit.Number, audit.Flag, audit.Span:
 			f.SetInt(r, 1)
 		case audit.Instant:
@@ -248,6 +248,7 @@ func TestTampering(t *testing.T) {
 		{"a block hidden from retention", []string{"UPDATE annals_blocks SET min_recorded = min_recorded + 1 WHERE block = 3"}, 0, chain.ReasonContent},
 		{"a block hidden from expiry", []string{"UPDATE annals_blocks SET min_expires = NULL WHERE block = 3"}, 0, chain.ReasonContent},
 		{"a block hidden from expiry for longer", []string{"UPDATE annals_blocks SET min_expires = min_expires + 1 WHERE block = 3"}, 0, chain.ReasonContent},
+		{"a block hidden from metadata", []string{"UPDATE annals_blocks SET escaped = 0 WHERE block = 3"}, 0, chain.ReasonContent},
 		{"an id made longer", []string{"UPDATE annals_records SET id = CAST(id || x'00' AS BLOB) WHERE " + at + "8"}, 8, chain.ReasonContent},
 		{"an id made shorter", []string{"UPDATE annals_records SET id = substr(id, 1, 15) WHERE " + at + "8"}, 8, chain.ReasonContent},
 	} {

@@ -32,6 +32,7 @@ type block struct {
 	minOccurred, maxOccurred int64
 	minRecorded              int64
 	minExpires               int64 // math.MaxInt64 where nothing expires
+	escaped                  bool  // some of its metadata has a backslash
 }
 
 // first and end are the block's places in the order of arrival, end exclusive.
@@ -80,9 +81,11 @@ func (v *view) load() error {
 		return err
 	}
 	var err error
-	v.blocks, err = loadBlocks(c, v.s.sql("SELECT block, min_occurred, max_occurred, min_recorded, min_expires FROM @blocks ORDER BY block"))
+	v.blocks, err = loadBlocks(c, v.s.sql(selectBlocks))
 	return err
 }
+
+const selectBlocks = "SELECT block, min_occurred, max_occurred, min_recorded, min_expires, escaped FROM @blocks ORDER BY block"
 
 func loadBlocks(c *conn, sql string) ([]block, error) {
 	st, err := c.Prepare(sql)
@@ -97,7 +100,7 @@ func loadBlocks(c *conn, sql string) ([]block, error) {
 		}
 		b := block{
 			number: st.ColumnInt64(0), minOccurred: st.ColumnInt64(1), maxOccurred: st.ColumnInt64(2),
-			minRecorded: st.ColumnInt64(3), minExpires: math.MaxInt64,
+			minRecorded: st.ColumnInt64(3), minExpires: math.MaxInt64, escaped: st.ColumnInt64(5) != 0,
 		}
 		if !st.ColumnIsNull(4) {
 			b.minExpires = st.ColumnInt64(4)

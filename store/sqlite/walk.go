@@ -169,7 +169,8 @@ func (b *block) holds(r *audit.Record) bool {
 	}
 	at := audit.Micros(r.OccurredAt)
 	return b.minOccurred <= at && at <= b.maxOccurred && b.minRecorded <= audit.Micros(r.RecordedAt) &&
-		(r.ExpiresAt.IsZero() || b.minExpires <= audit.Micros(r.ExpiresAt))
+		(r.ExpiresAt.IsZero() || b.minExpires <= audit.Micros(r.ExpiresAt)) &&
+		(b.escaped || !escaped(r.Metadata))
 }
 
 // Unchained implements chain.Reader.

@@ -195,6 +195,7 @@ func (b *batch) count(n int64, r *audit.Record) error {
 		b.block = block{number: number, minOccurred: math.MaxInt64, maxOccurred: math.MinInt64, minRecorded: math.MaxInt64, minExpires: math.MaxInt64}
 	}
 	b.last = n
+	b.block.escaped = b.block.escaped || escaped(r.Metadata)
 	at := audit.Micros(r.OccurredAt)
 	b.block.minOccurred, b.block.maxOccurred = min(b.block.minOccurred, at), max(b.block.maxOccurred, at)
 	b.block.minRecorded = min(b.block.minRecorded, audit.Micros(r.RecordedAt))
@@ -214,9 +215,14 @@ func (b *batch) flush() error {
 	if b.block.minExpires != math.MaxInt64 {
 		expires = b.block.minExpires
 	}
-	return b.run(b.s.sql(`INSERT INTO @blocks(block, last_n, min_occurred, max_occurred, min_recorded, min_expires)
-		VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(block) DO UPDATE SET
+	escaped := 0
+	if b.block.escaped {
+		escaped = 1
+	}
+	return b.run(b.s.sql(`INSERT INTO @blocks(block, last_n, min_occurred, max_occurred, min_recorded, min_expires, escaped)
+		VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(block) DO UPDATE SET
 		last_n = max(last_n, ?2), min_occurred = min(min_occurred, ?3), max_occurred = max(max_occurred, ?4),
-		min_recorded = min(min_recorded, ?5), min_expires = min(ifnull(min_expires, ?6), ifnull(?6, min_expires))`),
-		b.block.number, b.last, b.block.minOccurred, b.block.maxOccurred, b.block.minRecorded, expires)
+		min_recorded = min(min_recorded, ?5), min_expires = min(ifnull(min_expires, ?6), ifnull(?6, min_expires)),
+		escaped = max(escaped, ?7)`),
+		b.block.number, b.last, b.block.minOccurred, b.block.maxOccurred, b.block.minRecorded, expires, escaped)
 }
