@@ -23,8 +23,9 @@ check: ## the inner loop, under two minutes: format, vet, staticcheck, known vul
 	@scripts/vulncheck
 	$(GO) test -short ./...
 
-test: ## every test, with the race detector; installs Chromium where it can
+test: ## every test, with the race detector; installs Chromium and the engines where it can
 	@scripts/chromium >/dev/null
+	@scripts/engines >/dev/null
 	$(GO) test -race -timeout 20m ./...
 
 fuzz: ## fuzz every decoder for a minute each
