@@ -4,6 +4,8 @@
 package config
 
 import (
+	"net/url"
+	"regexp"
 	"time"
 )
 
@@ -18,11 +20,34 @@ type Config struct {
 	sources map[string]source
 }
 
+// WithoutPassword hides the passwords of a URL or of a connection string.
+func WithoutPassword(s string) string {
+	if u, err := url.Parse(s); err == nil && u.Scheme != "" && u.Host+u.Path != "" {
+		if _, has := u.User.Password(); has {
+			u.User = url.UserPassword(u.User.Username(), "xxxxx")
+		}
+		if q := u.Query(); q.Has("password") || q.Has("sslpassword") {
+			for _, name := range []string{"password", "sslpassword"} {
+				if q.Has(name) {
+					q.Set(name, "xxxxx")
+				}
+			}
+			u.RawQuery = q.Encode()
+		}
+		return u.String()
+	}
+	return keywordPassword.ReplaceAllString(s, "${1}=xxxxx")
+}
+
+// keywordPassword finds the password among the keywords of libpq, whose value
+// is one word or stands between quotes.
+var keywordPassword = regexp.MustCompile(`(?i)\b((?:ssl)?password)\s*=\s*(?:'(?:[^'\\]|\\.)*'|\S*)`)
+
 // Audit says what is recorded and where it is kept.
 type Audit struct {
 	Enabled bool   `toml:"enabled" default:"true" doc:"false: nothing is recorded and nothing is opened"`
-	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite or memory"`
-	URL     string `toml:"url" default:"annals-data/annals.db" doc:"where the engine is; for sqlite the path of the file"`
+	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite, postgres or memory"`
+	URL     string `toml:"url" default:"annals-data/annals.db" secret:"url" doc:"where the engine is: for sqlite the path of the file, for postgres a connection string"`
 	Prefix  string `toml:"prefix" default:"annals_" doc:"begins the name of every table, index or key"`
 
 	Level             string   `toml:"level" default:"writes_only" doc:"all, writes_only, mutations_only, deletes_only or failures_only"`
@@ -58,7 +83,35 @@ type Audit struct {
 	DiscoveryKinds []string `toml:"discovery_kinds" default:"datahub" doc:"toolkit kinds that count as discovery in the statistics of agents"`
 	QueryKinds     []string `toml:"query_kinds" default:"trino" doc:"toolkit kinds that count as queries in the statistics of agents"`
 
-	Redact Redact `toml:"redact" doc:"What is made unreadable before anything else sees it."`
+	Redact   Redact   `toml:"redact" doc:"What is made unreadable before anything else sees it."`
+	TLS      TLS      `toml:"tls" doc:"How the connection to the engine is protected; what is set here wins over the URL."`
+	Postgres Postgres `toml:"postgres" doc:"What only the engine postgres knows."`
+}
+
+// TLS protects the connection to the engine.
+type TLS struct {
+	Mode     string `toml:"mode" default:"" doc:"disable, require (encrypted, the server unproven), verify-ca or verify-full (proven, with its name); empty leaves it to the URL"`
+	CAFile   string `toml:"ca_file" default:"" doc:"PEM file of the authorities that the server's certificate must come from; empty is the system's"`
+	CertFile string `toml:"cert_file" default:"" doc:"PEM file of the client's certificate"`
+	KeyFile  string `toml:"key_file" default:"" doc:"PEM file of the key of cert_file"`
+}
+
+// Postgres configures the engine of that name.
+type Postgres struct {
+	MaintenanceURL          string  `toml:"maintenance_url" default:"" secret:"url" doc:"connection string of the user that changes the schema, deletes and keeps the sums; empty is audit.url, whose user otherwise needs no more than INSERT and SELECT"`
+	ReplicaURL              string  `toml:"replica_url" default:"" secret:"url" doc:"connection string of a replica that questions and statistics are read from; empty is audit.url"`
+	Schema                  string  `toml:"schema" default:"public" doc:"schema of the tables; it is made when it is missing"`
+	MaxConnections          int     `toml:"max_connections" default:"8" doc:"connections to audit.url at most, and as many to the replica; maintenance has two more"`
+	MinConnections          int     `toml:"min_connections" default:"0" doc:"connections that are kept open"`
+	Writers                 int     `toml:"writers" default:"4" doc:"connections that one large batch is shared out among, by tenant"`
+	ConnectTimeoutSeconds   Seconds `toml:"connect_timeout_seconds" default:"5" doc:"how long one attempt to connect may take"`
+	ConnLifetimeSeconds     Seconds `toml:"connection_lifetime_seconds" default:"3600" doc:"age at which a connection is replaced"`
+	ConnIdleSeconds         Seconds `toml:"connection_idle_seconds" default:"1800" doc:"time without work after which a connection is closed"`
+	StatementTimeoutSeconds Seconds `toml:"statement_timeout_seconds" default:"30" doc:"time after which the server ends a statement; 0 is never"`
+	LockTimeoutSeconds      Seconds `toml:"lock_timeout_seconds" default:"2" doc:"how long a change of the partitions waits for its lock before it lets the writers pass and tries again"`
+	ApplicationName         string  `toml:"application_name" default:"annals" doc:"name in pg_stat_activity"`
+	RollupIntervalSeconds   Seconds `toml:"rollup_interval_seconds" default:"15" doc:"how often a server brings the hourly sums of the statistics up to date; 0 is never, where another process does"`
+	Migrate                 bool    `toml:"migrate" default:"true" doc:"false never changes the schema: annals migrate does, as another user"`
 }
 
 // Redact says what is made unreadable.

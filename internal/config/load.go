@@ -254,3 +254,9 @@ func (c *Config) loadEnv(env []string) error {
 
 // IsSet reports whether the setting was given, by file, environment or flag.
 func (c *Config) IsSet(key string) bool { return c.sources[key] != fromDefault }
+
+// Has reports whether there is a setting of that key.
+func (c *Config) Has(key string) bool {
+	_, ok := byKey(key)
+	return ok
+}

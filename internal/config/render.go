@@ -7,7 +7,8 @@ import (
 )
 
 // TOML writes the settings in force as a file that [Load] reads back, each
-// with where it got its value when that is not the default.
+// with where it got its value when that is not the default. Passwords in URLs
+// are replaced by xxxxx.
 func (c *Config) TOML() string {
 	return tomlFile(func(b *strings.Builder, s Setting, name string) {
 		fmt.Fprintf(b, "%s = %s", name, c.tomlValue(s))
@@ -71,6 +72,9 @@ func tomlComment(s string) string {
 
 func (c *Config) tomlValue(s Setting) string {
 	text := c.text(s)
+	if s.secret {
+		text = WithoutPassword(text)
+	}
 	switch s.Type {
 	case "text":
 		return tomlString(text)

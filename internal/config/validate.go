@@ -15,7 +15,7 @@ import (
 )
 
 // Backends are the engines that this program can open.
-func Backends() []string { return []string{"sqlite", "memory"} }
+func Backends() []string { return []string{"sqlite", "postgres", "memory"} }
 
 // Validate checks every setting and that they do not contradict each other.
 func (c *Config) Validate() error {
@@ -25,6 +25,7 @@ func (c *Config) Validate() error {
 		want  []string
 	}{
 		{"audit.backend", c.Audit.Backend, Backends()},
+		{"audit.tls.mode", c.Audit.TLS.Mode, []string{"", "disable", "require", "verify-ca", "verify-full"}},
 		{"audit.durability", c.Audit.Durability, []string{"", string(recorder.Sync), string(recorder.Spool), string(recorder.Memory)}},
 		{"audit.on_full", c.Audit.OnFull, []string{string(recorder.Block), string(recorder.Fail), string(recorder.Spill), string(recorder.Drop)}},
 		{"log.level", c.Log.Level, []string{"debug", "info", "warn", "error"}},
@@ -50,6 +51,15 @@ func (c *Config) Validate() error {
 		{"audit.retention_days", int64(c.Audit.RetentionDays), 0},
 		{"audit.cleanup_interval_seconds", int64(c.Audit.CleanupIntervalSeconds), 1},
 		{"audit.cleanup_batch_size", int64(c.Audit.CleanupBatchSize), 1},
+		{"audit.postgres.max_connections", int64(c.Audit.Postgres.MaxConnections), 2},
+		{"audit.postgres.min_connections", int64(c.Audit.Postgres.MinConnections), 0},
+		{"audit.postgres.writers", int64(c.Audit.Postgres.Writers), 1},
+		{"audit.postgres.connect_timeout_seconds", int64(c.Audit.Postgres.ConnectTimeoutSeconds), 1},
+		{"audit.postgres.connection_lifetime_seconds", int64(c.Audit.Postgres.ConnLifetimeSeconds), 1},
+		{"audit.postgres.connection_idle_seconds", int64(c.Audit.Postgres.ConnIdleSeconds), 1},
+		{"audit.postgres.statement_timeout_seconds", int64(c.Audit.Postgres.StatementTimeoutSeconds), 0},
+		{"audit.postgres.lock_timeout_seconds", int64(c.Audit.Postgres.LockTimeoutSeconds), 1},
+		{"audit.postgres.rollup_interval_seconds", int64(c.Audit.Postgres.RollupIntervalSeconds), 0},
 		{"server.shutdown_timeout_seconds", int64(c.Server.ShutdownTimeoutSeconds), 1},
 	} {
 		if n.value < n.min {
@@ -61,6 +71,9 @@ func (c *Config) Validate() error {
 			}
 			if n.min == 0 {
 				return c.wrong(n.key, "is negative")
+			}
+			if n.min == 2 {
+				return c.wrong(n.key, "must be at least 2: one for writing, one for questions")
 			}
 			return c.wrong(n.key, "must be greater than 0")
 		}
@@ -80,13 +93,39 @@ func (c *Config) Validate() error {
 	if err := c.validateOnFull(); err != nil {
 		return err
 	}
-	if c.Audit.URL == "" && c.Audit.Backend != "memory" {
-		return c.wrong("audit.url", "is empty")
+	if err := c.validateEngine(); err != nil {
+		return err
 	}
 	if _, _, err := net.SplitHostPort(c.Server.Addr); err != nil {
 		return c.wrong("server.addr", "is "+quote(c.Server.Addr)+", want HOST:PORT")
 	}
 	return c.validateParts()
+}
+
+// validateEngine checks that the settings suit the engine. A setting of another
+// engine is one that its user believes to be in force.
+func (c *Config) validateEngine() error {
+	backend := c.Audit.Backend
+	if backend == "postgres" && !c.IsSet("audit.url") {
+		return c.wrong("audit.url", "is required with audit.backend postgres, e.g. postgres://annals@db.example/annals?sslmode=verify-full")
+	}
+	if c.Audit.URL == "" && backend != "memory" {
+		return c.wrong("audit.url", "is empty")
+	}
+	if (c.Audit.TLS.CertFile == "") != (c.Audit.TLS.KeyFile == "") {
+		return c.wrong("audit.tls.cert_file", "and audit.tls.key_file are only useful together")
+	}
+	if p := c.Audit.Postgres; p.MinConnections > p.MaxConnections {
+		return c.wrong("audit.postgres.min_connections", fmt.Sprintf("is more than audit.postgres.max_connections, %d", p.MaxConnections))
+	}
+	for _, s := range settings {
+		table, _ := split(s.Key)
+		local := backend == "sqlite" || backend == "memory"
+		if c.text(s) != s.Default && (table == "audit.postgres" && backend != "postgres" || table == "audit.tls" && local) {
+			return c.wrong(s.Key, "has no effect with audit.backend "+quote(backend))
+		}
+	}
+	return nil
 }
 
 // minSpoolBytes holds a few records of the largest size.

@@ -1,0 +1,69 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestEngineSettings(t *testing.T) {
+	pg := map[string]string{"audit.backend": "postgres", "audit.url": "postgres://u:secret@db/annals"}
+	for _, c := range []struct {
+		name  string
+		base  map[string]string
+		key   string
+		value string
+		want  string // in the error; "" is none
+	}{
+		{"a connection string is needed", map[string]string{"audit.backend": "postgres"}, "", "", "audit.url: is required with audit.backend postgres"},
+		{"all is well", pg, "", "", ""},
+		{"no connection", pg, "audit.postgres.max_connections", "1", "audit.postgres.max_connections: must be at least 2"},
+		{"more kept than allowed", pg, "audit.postgres.min_connections", "9", "audit.postgres.min_connections: is more than audit.postgres.max_connections, 8"},
+		{"negative", pg, "audit.postgres.statement_timeout_seconds", "-1", "audit.postgres.statement_timeout_seconds: is negative"},
+		{"no timeout", pg, "audit.postgres.statement_timeout_seconds", "0", ""},
+		{"unknown protection", pg, "audit.tls.mode", "prefer", `audit.tls.mode: is "prefer", want disable, require`},
+		{"half a certificate", pg, "audit.tls.cert_file", "c.pem", "audit.tls.cert_file: and audit.tls.key_file"},
+		{"of another engine", nil, "audit.postgres.writers", "2", `audit.postgres.writers: has no effect with audit.backend "sqlite"`},
+		{"protection of a file", nil, "audit.tls.mode", "require", `audit.tls.mode: has no effect with audit.backend "sqlite"`},
+		{"the default of another engine", nil, "audit.postgres.writers", "4", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			flags := map[string]string{}
+			for k, v := range c.base {
+				flags[k] = v
+			}
+			if c.key != "" {
+				flags[c.key] = c.value
+			}
+			_, err := Load(Input{Flags: flags})
+			switch {
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.want != "" && (err == nil || !strings.HasPrefix(err.Error(), c.want)):
+				t.Errorf("got %v, want %s…", err, c.want)
+			}
+		})
+	}
+}
+
+func TestPasswordsAreNotShown(t *testing.T) {
+	for in, want := range map[string]string{
+		"annals-data/annals.db":                              "annals-data/annals.db",
+		"postgres://u@db/annals":                             "postgres://u@db/annals",
+		"postgres://u:geheim@db:5432/annals?sslmode=require": "postgres://u:xxxxx@db:5432/annals?sslmode=require",
+		"postgres://db/annals?password=geheim&user=u":        "postgres://db/annals?password=xxxxx&user=u",
+		"host=db password=geheim user=u":                     "host=db password=xxxxx user=u",
+		`host=db PassWord = 'ge\'he im' user=u`:              "host=db PassWord=xxxxx user=u",
+		"host=db sslpassword=geheim":                         "host=db sslpassword=xxxxx",
+	} {
+		if got := WithoutPassword(in); got != want {
+			t.Errorf("%s: got %s, want %s", in, got, want)
+		}
+	}
+	c, err := Load(Input{Flags: map[string]string{"audit.backend": "postgres", "audit.url": "postgres://u:geheim@db/annals", "audit.postgres.replica_url": "postgres://u:geheim@db2/annals"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := c.TOML(); strings.Contains(out, "geheim") || strings.Count(out, "xxxxx") != 2 {
+		t.Error(out)
+	}
+}
