@@ -1,37 +1,10 @@
 package policy
 
 import (
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/annals-dev/annals/audit"
 )
-
-// lower folds the ASCII bytes.
-var lower = func() (t [utf8.RuneSelf]byte) {
-	for c := range t {
-		t[c] = byte(c)
-		if c >= 'A' && c <= 'Z' {
-			t[c] += 'a' - 'A'
-		}
-	}
-	return t
-}()
-
-// fold gives the one rune that stands for all that differ in case only, by
-// Unicode's simple folding, as in strings.EqualFold. It never needs more bytes
-// than the rune itself.
-func fold(r rune) rune {
-	if r < utf8.RuneSelf {
-		return rune(lower[r])
-	}
-	least := r
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		least = min(least, f)
-	}
-	if least < utf8.RuneSelf {
-		return rune(lower[least])
-	}
-	return least
-}
 
 // foldInto writes s folded and gives its length; fits is false when it is longer than the buffer.
 func foldInto(buf []byte, s string) (n int, fits bool) {
@@ -40,13 +13,13 @@ func foldInto(buf []byte, s string) (n int, fits bool) {
 			if n == len(buf) {
 				return n, false
 			}
-			buf[n] = lower[c]
+			buf[n] = audit.FoldASCII(c)
 			n++
 			i++
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
-		r = fold(r)
+		r = audit.Fold(r)
 		if n+utf8.RuneLen(r) > len(buf) {
 			return n, false
 		}
@@ -63,7 +36,7 @@ func foldedPrefix(s, part string) (n int, ok bool) {
 			return 0, false
 		}
 		if c := s[n]; c < utf8.RuneSelf {
-			if lower[c] != part[i] {
+			if audit.FoldASCII(c) != part[i] {
 				return 0, false
 			}
 			n++
@@ -72,7 +45,7 @@ func foldedPrefix(s, part string) (n int, ok bool) {
 		}
 		r, size := utf8.DecodeRuneInString(s[n:])
 		want, wantSize := utf8.DecodeRuneInString(part[i:])
-		if fold(r) != want {
+		if audit.Fold(r) != want {
 			return 0, false
 		}
 		n += size
@@ -88,7 +61,7 @@ func foldedSuffix(s, part string) (n int, ok bool) {
 			return 0, false
 		}
 		if c := s[len(s)-n-1]; c < utf8.RuneSelf {
-			if lower[c] != part[len(part)-1] {
+			if audit.FoldASCII(c) != part[len(part)-1] {
 				return 0, false
 			}
 			n++
@@ -97,7 +70,7 @@ func foldedSuffix(s, part string) (n int, ok bool) {
 		}
 		r, size := utf8.DecodeLastRuneInString(s[:len(s)-n])
 		want, wantSize := utf8.DecodeLastRuneInString(part)
-		if fold(r) != want {
+		if audit.Fold(r) != want {
 			return 0, false
 		}
 		n += size

@@ -1,8 +1,9 @@
 package redact
 
 import (
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/annals-dev/annals/audit"
 )
 
 // Classes of the bytes of a JSON string; 0 needs no second look.
@@ -27,37 +28,10 @@ var byteClass = func() (t [256]uint8) {
 	return t
 }()
 
-// lower folds the ASCII bytes.
-var lower = func() (t [utf8.RuneSelf]byte) {
-	for c := range t {
-		t[c] = byte(c)
-		if c >= 'A' && c <= 'Z' {
-			t[c] += 'a' - 'A'
-		}
-	}
-	return t
-}()
-
-// fold gives the one rune that stands for all that differ in case only, by
-// Unicode's simple folding, as in strings.EqualFold.
-func fold(r rune) rune {
-	if r < utf8.RuneSelf {
-		return rune(lower[r])
-	}
-	least := r
-	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
-		least = min(least, f)
-	}
-	if least < utf8.RuneSelf {
-		return rune(lower[least])
-	}
-	return least
-}
-
 func foldString(s string) string {
 	b := make([]byte, 0, len(s))
 	for _, r := range s {
-		b = utf8.AppendRune(b, fold(r))
+		b = utf8.AppendRune(b, audit.Fold(r))
 	}
 	return string(b)
 }
@@ -84,7 +58,7 @@ func nextStep(buf *[MaxStep]byte, key []byte) (n int, rest []byte, more, ok bool
 		if n < 0 {
 			continue
 		}
-		if r = fold(r); n+utf8.RuneLen(r) > len(buf) {
+		if r = audit.Fold(r); n+utf8.RuneLen(r) > len(buf) {
 			n = -1
 			continue
 		}

@@ -165,12 +165,12 @@ func (w *rewriter) match(key []byte, class uint8, base int) (hit, ok bool) {
 	if mark == base {
 		// The usual case: nothing but keys at any depth. A look at the first
 		// byte saves folding the others.
-		if len(key) == 0 || keys.seen[min(len(key), 63)]&(1<<(lower[key[0]]&63)) == 0 {
+		if len(key) == 0 || keys.seen[min(len(key), 63)]&(1<<(audit.FoldASCII(key[0])&63)) == 0 {
 			return false, true
 		}
 	}
 	for i, c := range key {
-		w.key[i] = lower[c]
+		w.key[i] = audit.FoldASCII(c)
 	}
 	return w.step(w.key[:len(key)], base, mark), true
 }
