@@ -14,11 +14,13 @@ import (
 //
 // Gap records are not events and not in it.
 type Account struct {
-	Offered    int64 // events handed in
-	Recovered  int64 // events found in the spool at the beginning
-	Filtered   int64 // not recorded by policy
-	Rejected   int64 // refused with an error at the door: invalid, backlog, closed
-	Dropped    int64 // left out under OnFull drop; each is counted in a gap record where Chained
+	Offered   int64 // events handed in
+	Recovered int64 // events found in the spool at the beginning
+	Filtered  int64 // not recorded by policy
+	Rejected  int64 // refused with an error at the door: invalid, backlog, closed
+	// Dropped were left out under OnFull drop, or found no room among the dead
+	// letters. Each is counted as dropped in a gap record where Chained.
+	Dropped    int64
 	Stored     int64 // the store has them
 	Duplicates int64 // the store had them before
 	// Failed were refused by the store for good (conflict, invalid), or given up
@@ -26,6 +28,9 @@ type Account struct {
 	// spool any more. The store may have one that was given up, where an
 	// attempt on it ended without an answer.
 	Failed int64
+	// Lost counts those of Dropped that were acknowledged before: the store
+	// refused them for good, and the dead letters were full. The log names them.
+	Lost int64
 	// SetAside counts those of Failed that are among the dead letters.
 	SetAside int64
 	// Damaged counts those of Failed that the spool found damaged on its disk.
@@ -59,12 +64,13 @@ type Stats struct {
 
 // ledger is the part of the balance that is kept under the queue's lock.
 type ledger struct {
-	rejected, dropped, stored, duplicates, failed, setAside, damaged, gaps int64
+	rejected, dropped, lost, stored, duplicates, failed, setAside, damaged, gaps int64
 }
 
 func (l *ledger) add(o ledger) {
 	l.rejected += o.rejected
 	l.dropped += o.dropped
+	l.lost += o.lost
 	l.stored += o.stored
 	l.duplicates += o.duplicates
 	l.failed += o.failed
@@ -119,14 +125,14 @@ func (r *Recorder) Stats() Stats {
 }
 
 // queued counts the events that have met no fate. The lock is held.
-func (q *queue) queued() int64 { return int64(q.used-q.spooled.lent) + q.spooled.held }
+func (q *queue) queued() int64 { return int64(q.used-q.spooled.lent) + q.spooled.held.Load() }
 
 // account makes the balance of a recorder that runs; what is queued is in
 // Offered and Recovered alone.
 func (q *queue) account(filtered int64) Account {
 	l := &q.ledger
 	a := Account{
-		Filtered: filtered, Rejected: l.rejected, Dropped: l.dropped,
+		Filtered: filtered, Rejected: l.rejected, Dropped: l.dropped, Lost: l.lost,
 		Stored: l.stored, Duplicates: l.duplicates, Failed: l.failed, SetAside: l.setAside, Damaged: l.damaged,
 		Recovered: q.spooled.base.Depth,
 	}

@@ -32,7 +32,7 @@ type appending struct {
 	items    []item
 	buf      []byte // of the entries
 	entries  [][]byte
-	keys     []uint64 // of those that are kept in recent; 0 for others
+	numbers  []uint64 // of the entries, where they are on the disk
 	errs     []error
 	receipts []audit.Receipt
 }
@@ -56,7 +56,7 @@ func (w *appending) free() {
 	clear(w.entries)
 	clear(w.errs)
 	clear(w.receipts)
-	w.items, w.buf, w.entries, w.keys = w.items[:0], w.buf[:0], w.entries[:0], w.keys[:0]
+	w.items, w.buf, w.entries, w.numbers = w.items[:0], w.buf[:0], w.entries[:0], w.numbers[:0]
 	w.errs, w.receipts, w.caller, w.limited = w.errs[:0], w.receipts[:0], nil, nil
 	appendings.Put(w)
 }
@@ -75,76 +75,58 @@ func (w *appending) put() {
 		return
 	}
 	w.encode()
-	w.write(w.entries, w.errs)
-	for i, err := range w.errs {
-		// What is not on the disk for sure the pump decodes, if it ever comes.
-		if err != nil && w.keys[i] != 0 {
-			if _, ours := s.recent.drop(w.keys[i]); ours {
-				w.keys[i] = 0
-			}
-		}
-	}
+	w.write(w.entries, w.numbers, w.errs)
 	wake := s.q.leave(w.items, w.errs)
 	n := 0
 	for i, err := range w.errs {
-		receipt := &w.receipts[i]
+		receipt, it := &w.receipts[i], &w.items[i]
 		switch {
 		case err == nil:
 			n++
+			if s.recent.keep(w.numbers[i], it.rec, it.size) {
+				continue
+			}
 		case err == errOpen:
 			receipt.Reason, receipt.Err = ReasonOpen, err
 			wake = true // nobody else will tell the pump
 		default:
 			*receipt = refusal(receipt.ID, err)
 		}
-		if w.keys[i] == 0 {
-			*w.items[i].rec = audit.Record{}
-			records.Put(w.items[i].rec)
-		}
+		giveBack(it.rec)
 	}
 	if n > 0 && s.acked.Add(int64(n)) >= s.trigger.Load() || wake {
 		s.wake()
 	}
 }
 
-// encode makes the entries, and keeps the records for the pump, which may have
-// them from the moment at which they are on the disk.
+// encode makes the entries, and the receipts of those that are taken.
 func (w *appending) encode() {
-	from := 0
 	for i := range w.items {
-		it := &w.items[i]
+		it, from := &w.items[i], len(w.buf)
 		w.buf = appendEntry(w.buf, it.rec, it.own)
-		w.keys = append(w.keys, uint64(len(w.buf)-from))
-		from = len(w.buf)
-	}
-	rest := w.buf
-	for i := range w.items {
-		it, n := &w.items[i], int(w.keys[i])
-		entry := rest[:n:n]
-		rest = rest[n:]
-		w.entries = append(w.entries, entry)
-		w.errs = append(w.errs, nil)
+		// Where the buffer grows, the entries before this one stay in the old one.
+		w.entries = append(w.entries, w.buf[from:len(w.buf):len(w.buf)])
+		w.numbers, w.errs = append(w.numbers, 0), append(w.errs, nil)
 		w.receipts = append(w.receipts, audit.Receipt{ID: it.rec.ID, Status: audit.StatusQueued})
-		w.keys[i] = w.s.recent.keep(entry, it)
 	}
 }
 
-// write appends the entries and writes why one was not. They go to the disk
+// write appends the entries and writes their numbers, and why one was not. They go to the disk
 // together where they find room together, and else in parts, so that a call
 // larger than the room there is takes what there is, as in the queue. After the
 // first that finds no room, none is tried any more: order is kept. stop is why.
-func (w *appending) write(entries [][]byte, errs []error) (stop error) {
+func (w *appending) write(entries [][]byte, numbers []uint64, errs []error) (stop error) {
 	var room *spoolRoom
 	for {
-		err := w.once(entries)
+		err := w.once(entries, numbers)
 		code := audit.CodeOf(err)
 		switch {
 		case err == nil:
 			return nil
 		case len(entries) > 1 && (code == audit.CodeBacklog || code == audit.CodeTooLarge || code == audit.CodeInvalid):
 			half := len(entries) / 2
-			if stop = w.write(entries[:half], errs[:half]); stop == nil {
-				return w.write(entries[half:], errs[half:])
+			if stop = w.write(entries[:half], numbers[:half], errs[:half]); stop == nil {
+				return w.write(entries[half:], numbers[half:], errs[half:])
 			}
 			for i := range entries[half:] {
 				errs[half+i] = stop
@@ -186,14 +168,15 @@ func (w *appending) refuse(errs []error, err error) (stop error) {
 	return err
 }
 
-func (w *appending) once(entries [][]byte) error {
-	var err error
-	if len(entries) == 1 {
-		err = w.s.disk.Append(w.limited, entries[0])
-	} else {
-		err = w.s.disk.AppendBatch(w.limited, entries)
+func (w *appending) once(entries [][]byte, numbers []uint64) error {
+	first, err := w.s.disk.AppendBatch(w.limited, entries)
+	if err == nil {
+		for i := range numbers {
+			numbers[i] = first + uint64(i)
+		}
+		return nil
 	}
-	if err != nil && audit.CodeOf(err) == audit.CodeUnavailable && isContext(err) {
+	if audit.CodeOf(err) == audit.CodeUnavailable && isContext(err) {
 		return errOpen
 	}
 	return err

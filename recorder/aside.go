@@ -1,10 +1,12 @@
 package recorder
 
 import (
+	"errors"
 	"math"
 	"time"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/spool"
 )
 
 // lettersAtOnce is how many dead letters are written between two looks at them.
@@ -16,6 +18,20 @@ type letter struct {
 	why    error
 	failed error // why it could not be written there
 }
+
+func (l *letter) loss() loss {
+	switch {
+	case l.failed == nil:
+		return lossSetAside
+	case isFull(l.failed):
+		return lossNoRoom
+	}
+	return lossRefused
+}
+
+// isFull reports whether the dead letters have no room: unlike a disk that does
+// not work, that does not pass by itself.
+func isFull(err error) bool { return errors.Is(err, spool.ErrFull) }
 
 // aside sets records aside, beside the batcher: a dead letter is a file that is
 // synced, and a flood of records that the store refuses must not hold up those
@@ -55,8 +71,9 @@ func (a *aside) due(now time.Time) (bool, time.Time) {
 }
 
 // collect gives those whose fate is known, and begins to write the next. A
-// record out of the spool stays until it is written: the spool has promised to
-// keep it. For any other, which was in memory alone, one attempt must do.
+// record out of the spool stays until it is written, or the dead letters say
+// that they are full: the spool has promised to keep it. For any other, which
+// was in memory alone, one attempt must do.
 func (a *aside) collect(now time.Time) (over []letter) {
 	select {
 	case written := <-a.done:
@@ -93,7 +110,7 @@ func (a *aside) last() []letter {
 func (a *aside) judge(written []letter, now time.Time) (over []letter) {
 	a.writing = nil
 	for _, l := range written {
-		if l.failed == nil {
+		if l.failed == nil || isFull(l.failed) {
 			a.fails = 0
 			over = append(over, l)
 			continue
@@ -115,14 +132,14 @@ func (a *aside) write(letters []letter) {
 	out := append([]letter(nil), letters...)
 	for i := range out {
 		l := &out[i]
-		l.failed = setAside(a.r, l.rec, l.own, l.why, max(1, int(l.attempts)))
+		l.failed = putAside(a.r, l.rec, l.own, l.why, max(1, int(l.attempts)))
 	}
 	a.done <- out
 	a.r.queue.signal()
 }
 
-// setAside writes one dead letter.
-func setAside(r *Recorder, rec *audit.Record, own bool, why error, attempts int) error {
+// putAside writes one dead letter.
+func putAside(r *Recorder, rec *audit.Record, own bool, why error, attempts int) error {
 	entry := appendEntry(nil, rec, own)
 	return r.opt.DeadLetters.Put(letterID(rec, entry), entry, why.Error(), attempts)
 }

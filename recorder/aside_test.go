@@ -1,8 +1,8 @@
 package recorder
 
 import (
+	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/chain"
 	"github.com/annals-dev/annals/spool"
 )
 
@@ -182,26 +183,46 @@ func TestLettersThatCannotBeWritten(t *testing.T) {
 }
 
 func TestDecodeEntryRefuses(t *testing.T) {
-	for _, bad := range []string{"", "x", "\x10", "\x10{}", "\x12" + `{"id":"0196f1d4-5c7e-7000-8000-000000000001","action":"a"}`, "\x10" + `{"action":"a"}`} {
-		if rec, err := DecodeEntry([]byte(bad)); !errors.Is(err, audit.ErrInvalid) {
-			t.Errorf("%q: %+v, %v", bad, rec, err)
+	id, at := audit.NewID(), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	entry := func(first byte, change func(*audit.Record)) []byte {
+		rec := &audit.Record{Event: audit.Event{ID: id, Action: "a"}, RecordedAt: at}
+		change(rec)
+		return chain.AppendEncoding([]byte{first}, rec)
+	}
+	whole := func(*audit.Record) {}
+	for name, bad := range map[string][]byte{
+		"empty": nil, "of another version": []byte("x"), "is missing": {entryOwn},
+		"begins with 0x11": append([]byte{0x11}, `{"id":"0196f1d4-5c7e-7000-8000-000000000001","action":"a","recorded_at":"2026-01-01T00:00:00Z"}`...),
+		"begins with 0x22": entry(0x22, whole), "followed by": append(entry(entryOwn, whole), 0),
+		"without id":        entry(entryForeign, func(r *audit.Record) { r.ID = audit.ID{} }),
+		"id or recorded_at": entry(entryForeign, func(r *audit.Record) { r.RecordedAt = time.Time{} }),
+		"a place":           entry(entryForeign, func(r *audit.Record) { r.Sequence = 1 }),
+		"place in":          entry(entryForeign, func(r *audit.Record) { r.Segment = "s" }),
+		"in a chain":        entry(entryForeign, func(r *audit.Record) { r.PrevHash = audit.Digest{1} }),
+	} {
+		if rec, err := DecodeEntry(bad); !errors.Is(err, audit.ErrInvalid) || rec != nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %+v, %v", name, rec, err)
 		}
 	}
-	if _, err := DecodeEntry(fmt.Appendf(nil, "\x11%s", `{"id":"0196f1d4-5c7e-7000-8000-000000000001","action":"a","recorded_at":"2026-01-01T00:00:00Z"}`)); err != nil {
-		t.Error(err)
+	rec, err := DecodeEntry(entry(entryOwn, whole))
+	if err != nil || rec.ID != id || rec.Action != "a" || !rec.RecordedAt.Equal(at) {
+		t.Errorf("%+v, %v", rec, err)
 	}
 }
 
 func FuzzDecodeEntry(f *testing.F) {
-	f.Add([]byte("\x11" + `{"id":"0196f1d4-5c7e-7000-8000-000000000001","action":"a","recorded_at":"2026-01-01T00:00:00Z"}`))
+	f.Add(appendEntry(nil, &audit.Record{Event: audit.Event{ID: audit.NewID(), Action: "a"}, RecordedAt: time.Now().UTC()}, true))
 	f.Fuzz(func(t *testing.T, entry []byte) {
-		rec, own, err := decodeEntry(entry)
+		rec := new(audit.Record)
+		own, err := decodeEntry(entry, rec)
 		if err != nil {
+			if diff := cmp.Diff(new(audit.Record), rec); diff != "" {
+				t.Error(diff)
+			}
 			return
 		}
-		again, ownAgain, err := decodeEntry(appendEntry(nil, rec, own))
-		if err != nil || ownAgain != own || again.Ref() != rec.Ref() {
-			t.Errorf("%+v is not %+v: %v", again, rec, err)
+		if again := appendEntry(nil, rec, own); !bytes.Equal(again, entry) {
+			t.Errorf("%x is read, and written as %x", entry, again)
 		}
 	})
 }

@@ -74,7 +74,7 @@ func (b *batcher) run() {
 
 func (b *batcher) lose(letters []letter) {
 	for i := range letters {
-		b.w.lose(&letters[i].item, letters[i].why, letters[i].failed == nil)
+		b.w.lose(&letters[i].item, letters[i].why, letters[i].loss())
 	}
 }
 
@@ -87,7 +87,7 @@ func (b *batcher) await() plan {
 		if p.stop || p.retry || p.fresh || p.losses || p.other || p.aside {
 			return p
 		}
-		for _, due := range [...]time.Time{b.w.trouble.due(), b.w.refused.due()} {
+		for _, due := range [...]time.Time{b.w.trouble.due(), b.w.refused.due(), b.w.lost.due()} {
 			p.at = earliest(p.at, due)
 		}
 		var alarm <-chan time.Time

@@ -121,7 +121,7 @@ func (r *Recorder) freeze() {
 	defer q.mu.Unlock()
 	if r.spooler != nil {
 		q.reconcileLocked(&disk)
-		spooled = min(q.spooled.held, max(0, q.spooled.durable(&disk)))
+		spooled = min(q.spooled.held.Load(), max(0, q.spooled.durable(&disk)))
 	}
 	r.final = q.account(r.filtered.load().total)
 	r.final.Spooled, r.final.Unwritten = spooled, q.queued()-spooled

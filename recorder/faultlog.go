@@ -20,6 +20,7 @@ type faultLog struct {
 	next  time.Time // the next line not before this
 	count int
 	last  error
+	more  func() []slog.Attr // what else a line says; may be nil
 }
 
 // note counts n faults and logs them if the interval has passed.
@@ -48,7 +49,11 @@ func (f *faultLog) due() time.Time {
 // write logs what has gathered.
 func (f *faultLog) write() {
 	if f.count > 0 {
-		f.log.LogAttrs(context.Background(), slog.LevelError, f.message, slog.Int(f.unit, f.count), slog.Any("error", f.last))
+		attrs := []slog.Attr{slog.Int(f.unit, f.count), slog.Any("error", f.last)}
+		if f.more != nil {
+			attrs = append(attrs, f.more()...)
+		}
+		f.log.LogAttrs(context.Background(), slog.LevelError, f.message, attrs...)
 		f.count, f.last = 0, nil
 	}
 }

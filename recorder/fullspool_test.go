@@ -21,7 +21,7 @@ func isTimeout(held, timeout time.Duration) bool {
 }
 
 func TestFullSpool(t *testing.T) {
-	small := spool.Options{MaxBytes: 6000, SegmentBytes: 4096}
+	small := spool.Options{MaxBytes: 3500, SegmentBytes: 2048}
 	for _, onFull := range []OnFull{Block, Fail, Drop} {
 		t.Run(string(onFull), func(t *testing.T) {
 			withSpool(t, small, func(t *testing.T, sp *spool.Spool) {
@@ -88,7 +88,7 @@ func TestFullSpool(t *testing.T) {
 }
 
 func TestCloseSendsAwayWhoWaitsForTheSpool(t *testing.T) {
-	withSpool(t, spool.Options{MaxBytes: 6000, SegmentBytes: 4096}, func(t *testing.T, sp *spool.Spool) {
+	withSpool(t, spool.Options{MaxBytes: 3500, SegmentBytes: 2048}, func(t *testing.T, sp *spool.Spool) {
 		var s store
 		open := gate(&s)
 		r := start(t, s.Append, Options{Durability: Spool, Spool: sp, Timeout: time.Hour, WriteTimeout: time.Hour})
@@ -161,7 +161,7 @@ func TestSpillTakesWhatFindsNoRoom(t *testing.T) {
 }
 
 func TestSpillIntoAFullSpool(t *testing.T) {
-	withSpool(t, spool.Options{MaxBytes: 6000, SegmentBytes: 4096}, func(t *testing.T, sp *spool.Spool) {
+	withSpool(t, spool.Options{MaxBytes: 3500, SegmentBytes: 2048}, func(t *testing.T, sp *spool.Spool) {
 		var s store
 		s.before = func(context.Context, []*audit.Record) error { return errDown }
 		r := start(t, s.Append, Options{OnFull: Spill, Spool: sp, Capacity: 4, FlushSize: 2})

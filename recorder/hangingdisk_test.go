@@ -23,9 +23,12 @@ type hanging struct {
 	failed int64
 }
 
-func (h *hanging) Append(ctx context.Context, entry []byte) error {
+func (h *hanging) AppendBatch(ctx context.Context, entries [][]byte) (uint64, error) {
+	if len(entries) != 1 {
+		return h.Spool.AppendBatch(ctx, entries)
+	}
 	written := make(chan error, 1)
-	own := append([]byte(nil), entry...)
+	own := append([]byte(nil), entries[0]...)
 	go func() {
 		err := <-h.answer
 		if err == nil {
@@ -39,9 +42,9 @@ func (h *hanging) Append(ctx context.Context, entry []byte) error {
 	}()
 	select {
 	case err := <-written:
-		return err
+		return 0, err
 	case <-ctx.Done():
-		return audit.Unavailable("no answer yet", context.Cause(ctx))
+		return 0, audit.Unavailable("no answer yet", context.Cause(ctx))
 	}
 }
 

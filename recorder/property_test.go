@@ -55,28 +55,35 @@ func TestAnySequenceBalances(t *testing.T) {
 		if opt.Durability == Sync && opt.OnFull == Drop || opt.Durability != Memory && opt.OnFull == Spill {
 			opt.OnFull = Block
 		}
-		dir := t.TempDir()
+		dir, letters := t.TempDir(), rapid.IntRange(0, 3).Draw(rt, "dead letters")
 		steps, fates := genSteps.Draw(rt, "steps"), genFates.Draw(rt, "fates")
 		var problem error
 		// The bubble must not see rapid's panics, nor rapid the bubble's goroutines.
-		synctest.Test(t, func(*testing.T) { problem = runSteps(dir, opt, steps, fates) })
+		synctest.Test(t, func(*testing.T) { problem = runSteps(dir, letters, opt, steps, fates) })
 		if problem != nil {
 			rt.Fatal(problem)
 		}
 	})
 }
 
-func runSteps(dir string, opt Options, steps []step, fates []fate) error {
+func runSteps(dir string, letters int, opt Options, steps []step, fates []fate) error {
 	var s store
 	meet(&s, fates)
 	ctx := context.Background()
 	if opt.Durability == Spool || opt.OnFull == Spill {
-		sp, err := spool.Open(dir, spool.Options{MaxBytes: 10_000, SegmentBytes: 4096, Logger: quiet})
+		sp, err := spool.Open(dir, spool.Options{MaxBytes: 6_000, SegmentBytes: 4096, Logger: quiet})
 		if err != nil {
 			return err
 		}
 		defer sp.Close(ctx)
 		opt.Spool = sp
+	}
+	if letters > 0 {
+		box, err := spool.OpenBoundedDeadLetters(dir, spool.DeadLetterOptions{MaxLetters: letters})
+		if err != nil {
+			return err
+		}
+		opt.DeadLetters = box
 	}
 	r, err := New(s.Append, opt)
 	if err != nil {
@@ -156,11 +163,33 @@ func runSteps(dir string, opt Options, steps []step, fates []fate) error {
 	case a.Offered != total || a.Filtered != filtered:
 		return fmt.Errorf("%d events were offered and %d filtered, the account says %+v", total, filtered, a)
 	}
+	if err := checkLosses(&s, opt, letters, a); err != nil {
+		return err
+	}
 	held := s.count(audit.KindEvent)
 	// The event with a foreign id may have been stored by an attempt whose
 	// answer was lost; then every answer about it says duplicate.
 	if lost := held - a.Stored; lost < 0 || lost > 1 || lost == 1 && a.Duplicates == 0 {
 		return fmt.Errorf("the store holds %d, the account says %+v", held, a)
+	}
+	return nil
+}
+
+// checkLosses checks that what is lost is where the account says.
+func checkLosses(s *store, opt Options, letters int, a Account) error {
+	kept := 0
+	if opt.DeadLetters != nil {
+		list, err := opt.DeadLetters.List()
+		if err != nil {
+			return err
+		}
+		kept = len(list)
+	}
+	switch {
+	case int64(kept) != a.SetAside || kept > letters:
+		return fmt.Errorf("%d dead letters of at most %d: %+v", kept, letters, a)
+	case a.Lost > 0 && kept < letters || a.Lost > a.Dropped || opt.OnFull != Drop && a.Lost < a.Dropped:
+		return fmt.Errorf("%d dead letters of at most %d, and %+v", kept, letters, a)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ const (
 func (s *spooler) pump() {
 	defer close(s.loads)
 	defer s.trouble.write()
+	defer s.lost.write()
 	fails := 0
 	for s.await() {
 		if !s.q.awaitAppetite(s.r.ctx, s.limit, s.bytes*3/2) {
@@ -79,6 +80,7 @@ func (s *spooler) await() bool {
 		unread, st := s.unread()
 		owing := s.q.reconcile(&st)
 		now := time.Now()
+		s.lost.tick(now)
 		switch {
 		case unread > 0:
 			if due.IsZero() {
@@ -165,14 +167,22 @@ func (s *spooler) deliver(batch spool.Batch) bool {
 	l := &load{token: batch.Token, n: len(batch.Entries), done: make(chan struct{})}
 	c := &call{load: l}
 	items := make([]item, 0, len(batch.Entries))
-	for _, entry := range batch.Entries {
-		if it, ok := s.recent.take(entry); ok {
-			it.call, it.index = c, 0
-			items = append(items, it)
+	if batch.First > 0 {
+		s.recent.pass(batch.First + uint64(len(batch.Entries)) - 1)
+	}
+	for i, entry := range batch.Entries {
+		number := batch.First
+		if number > 0 {
+			number += uint64(i)
+		}
+		if rec := s.recent.take(number); rec != nil {
+			items = append(items, item{rec: rec, call: c, size: sizeOf(rec), own: entry[0] == entryOwn})
 			continue
 		}
-		rec, own, err := decodeEntry(entry)
+		rec := records.Get().(*audit.Record)
+		own, err := decodeEntry(entry, rec)
 		if err != nil {
+			records.Put(rec)
 			if !s.bury(entry, err) {
 				return false
 			}
@@ -180,6 +190,7 @@ func (s *spooler) deliver(batch spool.Batch) bool {
 		}
 		items = append(items, item{rec: rec, call: c, size: sizeOf(rec), own: own})
 	}
+	batch.Release()
 	l.left.Store(int64(len(items)))
 	if len(items) == 0 {
 		close(l.done)
@@ -201,9 +212,16 @@ func (s *spooler) deliver(batch spool.Batch) bool {
 // bury sets aside an entry that is whole and yet no record: nobody but another
 // version of this program writes one. It must not hold up the others, nor be lost.
 func (s *spooler) bury(entry []byte, why error) bool {
+	f, id := lossRefused, "unreadable-"+fingerprint(entry)
 	for fails := 0; s.r.opt.DeadLetters != nil; {
-		err := s.r.opt.DeadLetters.Put("unreadable-"+fingerprint(entry), entry, why.Error(), 1)
+		err := s.r.opt.DeadLetters.Put(id, entry, why.Error(), 1)
 		if err == nil {
+			f = lossSetAside
+			break
+		}
+		if isFull(err) {
+			f = lossNoRoom
+			s.lost.note(id, why)
 			break
 		}
 		fails++
@@ -213,6 +231,6 @@ func (s *spooler) bury(entry []byte, why error) bool {
 		}
 	}
 	s.trouble.note(1, why)
-	s.q.buried(s.r.opt.DeadLetters != nil)
+	s.q.buried(f)
 	return true
 }

@@ -113,7 +113,7 @@ func (q *queue) offer(ctx context.Context, items []item, p *patience) (n int, er
 // spills reports whether events must go to the spool though there is room:
 // others went there before them, and nobody may overtake them. The lock is held.
 func (q *queue) spills(items []item) bool {
-	return q.spooled.held > int64(q.spooled.lent) && q.opt.OnFull == Spill && items[0].call == nil
+	return q.spooled.held.Load() > int64(q.spooled.lent) && q.opt.OnFull == Spill && items[0].call == nil
 }
 
 // turnAway answers for the events that find no room, without waiting.
@@ -261,7 +261,7 @@ func (q *queue) settle(t *tally) {
 	q.usedBytes -= t.bytes
 	q.spooled.settle(t.lent, t.lentBytes)
 	q.ledger.add(t.ledger)
-	if t.failed > 0 && q.gaps != nil {
+	if (t.failed > 0 || t.dropped > 0) && q.gaps != nil {
 		q.noteLoss()
 	}
 	q.letIn()
@@ -278,6 +278,7 @@ func (q *queue) settle(t *tally) {
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed, q.hurry = true, true
+	q.spooled.shut.Store(true)
 	var loads []*roomWaiter
 	for _, w := range q.room {
 		if w.load {

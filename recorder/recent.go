@@ -1,79 +1,91 @@
 package recorder
 
 import (
-	"hash/maphash"
-	"sync"
+	"sync/atomic"
 
 	"github.com/annals-dev/annals/audit"
 )
 
 // recent keeps the records that were given to the spool a moment ago, so that
-// the pump need not decode what was encoded just before: the way back from JSON
-// costs more than all else that the recorder does with an event. It is bounded,
-// and only a shortcut: what it has not is decoded.
+// the pump need not make them again of what it reads. It is a ring by the
+// numbers of the entries, bounded, without a lock, and only a shortcut: what it
+// has not is decoded.
 type recent struct {
-	seed     maphash.Seed
-	maxItems int
+	slots    []atomic.Pointer[audit.Record]
 	maxBytes int64
-
-	mu    sync.Mutex
-	items map[uint64]item // by the hash of the entry
-	bytes int64
+	bytes    atomic.Int64
+	passed   atomic.Uint64 // the pump asks for nothing up to here any more, or is asking now
 }
 
-func newRecent(maxItems int, maxBytes int64) *recent {
-	return &recent{seed: maphash.MakeSeed(), maxItems: maxItems, maxBytes: maxBytes, items: map[uint64]item{}}
-}
-
-// keep takes the record of an entry that is about to be appended, and gives the
-// key under which it is here; 0 where there is no room, and the record is still
-// the caller's.
-func (c *recent) keep(entry []byte, it *item) (key uint64) {
-	key = maphash.Bytes(c.seed, entry)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.items) >= c.maxItems || c.bytes+int64(it.size) > c.maxBytes {
-		return 0
+// newRecent makes room for at least n records.
+func newRecent(n int, maxBytes int64) *recent {
+	size := 1
+	for size < n {
+		size *= 2
 	}
-	if _, taken := c.items[key]; taken || key == 0 {
-		return 0
+	return &recent{slots: make([]atomic.Pointer[audit.Record], size), maxBytes: maxBytes}
+}
+
+func (c *recent) slot(number uint64) *atomic.Pointer[audit.Record] {
+	return &c.slots[number&uint64(len(c.slots)-1)]
+}
+
+// keep takes the record of the entry of that number; false: there is no room,
+// and it is still the caller's. Its Sequence, which only a stored record has,
+// holds the number as long as it lies here. c may be nil.
+func (c *recent) keep(number uint64, rec *audit.Record, size int32) bool {
+	if c == nil || number == 0 {
+		return false
 	}
-	c.items[key] = *it
-	c.bytes += int64(it.size)
-	return key
-}
-
-// take gives the record of an entry, if it is here; it is the caller's then.
-func (c *recent) take(entry []byte) (item, bool) {
-	it, ok := c.drop(maphash.Bytes(c.seed, entry))
-	if ok && !isEntryOf(entry, it.rec) {
-		return item{}, false
+	if c.bytes.Add(int64(size)) > c.maxBytes {
+		c.bytes.Add(-int64(size))
+		return false
 	}
-	return it, ok
-}
-
-// drop gives back what keep has taken.
-func (c *recent) drop(key uint64) (item, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	it, ok := c.items[key]
-	if ok {
-		delete(c.items, key)
-		c.bytes -= int64(it.size)
+	rec.Sequence = int64(number)
+	slot := c.slot(number)
+	if old := slot.Swap(rec); old != nil {
+		c.forget(old)
 	}
-	return it, ok
+	if number <= c.passed.Load() && slot.CompareAndSwap(rec, nil) {
+		c.forget(rec) // the pump was faster, and has decoded it or will
+	}
+	return true
 }
 
-const idAt = 1 + len(`{"id":"`)
-
-// isEntryOf checks a hash by the id, with which every entry begins.
-func isEntryOf(entry []byte, rec *audit.Record) bool {
-	return len(entry) > idAt+36 && string(entry[idAt:idAt+36]) == rec.ID.String()
+// pass notes that the pump is about to take what lies here up to a number.
+func (c *recent) pass(number uint64) {
+	if c != nil {
+		c.passed.Store(number)
+	}
 }
 
-// size gives the bytes that the records take.
+// take gives the record of the entry of that number, or nil. It is the caller's then.
+func (c *recent) take(number uint64) *audit.Record {
+	if c == nil || number == 0 {
+		return nil
+	}
+	rec := c.slot(number).Swap(nil)
+	if rec == nil {
+		return nil
+	}
+	if rec.Sequence != int64(number) {
+		c.forget(rec)
+		return nil
+	}
+	rec.Sequence = 0
+	c.bytes.Add(-int64(sizeOf(rec)))
+	return rec
+}
+
+func (c *recent) forget(rec *audit.Record) {
+	c.bytes.Add(-int64(sizeOf(rec)))
+	giveBack(rec)
+}
+
+// size gives the bytes that the records take. c may be nil.
 func (c *recent) size() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.bytes
+	if c == nil {
+		return 0
+	}
+	return c.bytes.Load()
 }

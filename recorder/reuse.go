@@ -14,6 +14,12 @@ import (
 // careless sink may still be reading in a goroutine that it left behind.
 var records = sync.Pool{New: func() any { return new(audit.Record) }}
 
+// giveBack gives a record back that nobody else holds.
+func giveBack(rec *audit.Record) {
+	*rec = audit.Record{}
+	records.Put(rec)
+}
+
 // reuse gives back the records of a call that has answered for all its items.
 // kept says that Stored has those that are new.
 func reuse(items []item, results []audit.Result, kept bool) {
@@ -22,8 +28,7 @@ func reuse(items []item, results []audit.Result, kept bool) {
 		if res.Err != nil || it.gap || it.open || it.took != 0 || kept && !res.Duplicate {
 			continue
 		}
-		*it.rec = audit.Record{}
-		records.Put(it.rec)
+		giveBack(it.rec)
 		it.rec = nil
 	}
 }

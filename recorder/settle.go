@@ -80,20 +80,43 @@ func (w *writer) fail(it item, err error) {
 		w.doomed = append(w.doomed, letter{item: it, why: err})
 		return
 	}
-	w.lose(&it, err, false)
+	w.lose(&it, err, lossRefused)
+}
+
+// loss is what became of a record that the store will never take.
+type loss uint8
+
+const (
+	lossRefused  loss = iota // its caller has the error, or nobody keeps it
+	lossSetAside             // it is a dead letter
+	lossNoRoom               // the dead letters are full
+)
+
+// add counts one such event, and gives the kind of gap that it leaves.
+func (f loss) add(l *ledger) (gap int) {
+	switch f {
+	case lossSetAside:
+		l.setAside++
+	case lossNoRoom:
+		l.dropped++
+		l.lost++
+		return gapDropped
+	}
+	l.failed++
+	return gapFailed
 }
 
 // lose books a record that the store will never take.
-func (w *writer) lose(it *item, err error, setAside bool) {
+func (w *writer) lose(it *item, err error, f loss) {
 	var sum tally
 	sum.done(it)
 	if !it.gap {
-		sum.failed++
-		if setAside {
-			sum.setAside++
-		}
+		gap := f.add(&sum.ledger)
 		if w.r.gaps != nil {
-			w.r.gaps.add(it.rec.Namespace, it.rec.Tenant, gapFailed)
+			w.r.gaps.add(it.rec.Namespace, it.rec.Tenant, gap)
+		}
+		if f == lossNoRoom {
+			w.lost.note(it.rec.ID.String(), err)
 		}
 	}
 	w.reply(it, refusal(it.rec.ID, err))

@@ -168,7 +168,7 @@ func (c *counter) Handle(_ context.Context, r slog.Record) error {
 }
 
 func runSilent(t *testing.T, store audit.Store, dir string, opt Options, heal func()) {
-	sp := openSpool(t, dir, spool.Options{MaxBytes: 12_000, SegmentBytes: 4096, MaxEntry: 4096})
+	sp := openSpool(t, dir, spool.Options{MaxBytes: 7_000, SegmentBytes: 4096, MaxEntry: 4096})
 	letters := openLetters(t, dir)
 	lines := &counter{lines: map[string]int{}}
 	appender, ok := audit.As[chain.Appender](store)
@@ -315,7 +315,7 @@ func inStore(t *testing.T, s audit.Store) map[string]int {
 func TestTenTimesOverload(t *testing.T) {
 	for _, opt := range ways() {
 		t.Run(fmt.Sprintf("%s/%s", opt.Durability, opt.OnFull), func(t *testing.T) {
-			withSpool(t, spool.Options{MaxBytes: 200_000}, func(t *testing.T, sp *spool.Spool) {
+			withSpool(t, spool.Options{MaxBytes: 120_000}, func(t *testing.T, sp *spool.Spool) {
 				f := faultstore.Wrap(memory.New(memory.Options{}))
 				takes := faultstore.Partial(func(*audit.Record) error { return nil })
 				f.On(faultstore.Append, faultstore.Ever, func(ctx context.Context, c *faultstore.Call) error {

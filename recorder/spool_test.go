@@ -114,7 +114,8 @@ func TestEntryKeepsTheRecord(t *testing.T) {
 			t.Error(diff)
 		}
 		for _, rec := range direct.order {
-			decoded, own, err := decodeEntry(appendEntry(nil, rec, true))
+			decoded := new(audit.Record)
+			own, err := decodeEntry(appendEntry(nil, rec, true), decoded)
 			bare := *rec
 			bare.Sequence, bare.Hash = 0, audit.Digest{}
 			if diff := cmp.Diff(&bare, decoded); diff != "" || !own || err != nil {
@@ -359,7 +360,7 @@ func TestStuckRecordDoesNotStopTheSpool(t *testing.T) {
 func TestUnreadableEntryIsSetAside(t *testing.T) {
 	dir := t.TempDir()
 	withSpool(t, spool.Options{}, func(t *testing.T, sp *spool.Spool) {
-		if err := sp.AppendBatch(t.Context(), [][]byte{[]byte("\x20{}"), []byte("\x10{}"), []byte("\x10nonsense")}); err != nil {
+		if _, err := sp.AppendBatch(t.Context(), [][]byte{[]byte("\x20{}"), []byte("\x10{}"), []byte("\x10nonsense")}); err != nil {
 			t.Fatal(err)
 		}
 		var s store

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/spool"
@@ -12,9 +13,12 @@ import (
 // spool, under its lock. All are zero without one.
 type spooledCounts struct {
 	base    spool.Stats // of the spool, when the recorder began
-	held    int64       // events that were given to it, or found there, and have met no fate
-	appends int         // calls that are giving it events
 	feeding bool        // the pump may still bring some
+
+	// These change without the lock where an event goes the usual way.
+	held    atomic.Int64 // events that were given to it, or found there, and have met no fate
+	appends atomic.Int64 // calls that are giving it events
+	shut    atomic.Bool  // the queue is closed
 
 	lent      int   // of queue.used: those that came out of it
 	lentBytes int64 // their size
@@ -31,7 +35,7 @@ type spooledCounts struct {
 func (s *spooledCounts) settle(events int, bytes int64) {
 	s.lent -= events
 	s.lentBytes -= bytes
-	s.held -= int64(events)
+	s.held.Add(-int64(events))
 	s.settled += int64(events)
 }
 
@@ -62,36 +66,48 @@ func (q *queue) reconcileLocked(st *spool.Stats) (owing bool) {
 	// set right with the next look.
 	late := min(s.left, max(0, s.failed-s.refused))
 	q.ledger.rejected += late - s.late
-	s.held -= late - s.late
+	s.held.Add(s.late - late)
 	s.late = late
 	q.ledger.failed += s.lost - s.damaged
 	q.ledger.damaged += s.lost - s.damaged
-	s.held -= s.lost - s.damaged
+	s.held.Add(s.damaged - s.lost)
 	s.damaged = s.lost
-	return s.held > s.durable(st) && s.left > s.late
+	return s.held.Load() > s.durable(st) && s.left > s.late
 }
 
 // enter notes that n events are about to be given to the spool; false means
 // that the recorder is closed, and that they are in the balance.
 func (q *queue) enter(n int) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
+	s := &q.spooled
+	s.appends.Add(1) // before the look at shut: whoever shuts it looks the other way round
+	if s.shut.Load() {
+		q.mu.Lock()
 		q.ledger.rejected += int64(n)
+		q.mu.Unlock()
+		s.appends.Add(-1)
 		return false
 	}
-	q.spooled.held += int64(n)
-	q.spooled.appends++
+	s.held.Add(int64(n))
 	return true
 }
 
 // leave books the answers to the items that were given to the spool. last
 // means that nothing more comes into it.
 func (q *queue) leave(items []item, errs []error) (last bool) {
+	s := &q.spooled
+	for _, err := range errs {
+		if err != nil {
+			q.bookAnswers(items, errs)
+			break
+		}
+	}
+	return s.appends.Add(-1) == 0 && s.shut.Load()
+}
+
+func (q *queue) bookAnswers(items []item, errs []error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := &q.spooled
-	s.appends--
 	for i, err := range errs {
 		switch {
 		case err == nil:
@@ -107,16 +123,13 @@ func (q *queue) leave(items []item, errs []error) (last bool) {
 		default:
 			q.ledger.rejected++
 		}
-		s.held--
+		s.held.Add(-1)
 	}
-	return q.closed && s.appends == 0
 }
 
 // appendsOver reports whether nothing more comes into the spool.
 func (q *queue) appendsOver() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.closed && q.spooled.appends == 0
+	return q.spooled.shut.Load() && q.spooled.appends.Load() == 0
 }
 
 func (q *queue) isClosed() bool {
@@ -126,15 +139,12 @@ func (q *queue) isClosed() bool {
 }
 
 // buried books an entry of the spool that was no record.
-func (q *queue) buried(setAside bool) {
+func (q *queue) buried(f loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.spooled.held--
+	q.spooled.held.Add(-1)
 	q.spooled.settled++
-	q.ledger.failed++
-	if setAside {
-		q.ledger.setAside++
-	}
+	f.add(&q.ledger)
 }
 
 // fed notes that nothing more comes out of the spool.

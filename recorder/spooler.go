@@ -12,8 +12,7 @@ import (
 
 // diskSpool is what the recorder needs of a spool.
 type diskSpool interface {
-	Append(ctx context.Context, entry []byte) error
-	AppendBatch(ctx context.Context, entries [][]byte) error
+	AppendBatch(ctx context.Context, entries [][]byte) (first uint64, err error)
 	Read(ctx context.Context, maxEntries int, maxBytes int64) (spool.Batch, error)
 	Commit(t spool.Token) error
 	Stats() spool.Stats
@@ -32,7 +31,7 @@ type spooler struct {
 	acked   atomic.Int64  // events that the door knows to be on the disk
 	trigger atomic.Int64  // the count of acked at which the pump wants to be woken
 	kick    chan struct{} // wakes the pump; one token is enough
-	recent  *recent
+	recent  *recent       // nil: nothing is kept
 	limits  limits
 	pressed atomic.Bool  // somebody wants the spool emptied now
 	blocked atomic.Int64 // calls that wait for room in the spool
@@ -51,6 +50,7 @@ type spooler struct {
 	limit   int      // entries of a load
 	bytes   int64    // bytes of a load
 	trouble faultLog // of the pump
+	lost    lostLog  // of the pump
 	stuck   faultLog // of the committer
 }
 
@@ -96,15 +96,15 @@ func newSpooler(r *Recorder) *spooler {
 		limit:   max(1, min(maxLoad, r.opt.Capacity/2)),
 		bytes:   max(1, min(maxLoadBytes, r.opt.CapacityBytes/4)),
 		trouble: faultLog{log: r.opt.Logger, message: "the spool cannot be read; what is in it waits", unit: "attempts"},
+		lost:    newLostLog(r.opt.Logger),
 		stuck:   faultLog{log: r.opt.Logger, message: "the spool cannot note what was delivered; it may come again", unit: "attempts"},
 	}
-	s.recent = newRecent(0, 0)
 	if r.spools {
 		s.recent = newRecent(4*s.limit, min(maxRecentBytes, r.opt.CapacityBytes/4))
 		s.q.capacityBytes -= s.recent.maxBytes
 	}
 	s.q.spooled.base = s.disk.Stats()
-	s.q.spooled.held = s.q.spooled.base.Depth
+	s.q.spooled.held.Store(s.q.spooled.base.Depth)
 	s.q.spooled.feeding = true
 	return s
 }

@@ -47,6 +47,7 @@ type writer struct {
 	replies []reply
 	trouble faultLog
 	refused faultLog
+	lost    lostLog
 }
 
 // fault is why a record was left undone.
@@ -69,6 +70,7 @@ func newWriter(r *Recorder, sink Sink) *writer {
 		r: r, sink: sink, took: 1,
 		trouble: faultLog{log: r.opt.Logger, message: "the audit store does not take records; they are kept and tried again", unit: "attempts"},
 		refused: faultLog{log: r.opt.Logger, message: "the audit store refused records for good", unit: "records"},
+		lost:    newLostLog(r.opt.Logger),
 	}
 }
 
@@ -192,9 +194,11 @@ func (w *writer) observe(err error) {
 func (w *writer) tickLogs(now time.Time) {
 	w.trouble.tick(now)
 	w.refused.tick(now)
+	w.lost.tick(now)
 }
 
 func (w *writer) logRest() {
 	w.trouble.write()
 	w.refused.write()
+	w.lost.write()
 }

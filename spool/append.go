@@ -3,7 +3,8 @@ package spool
 import (
 	"context"
 	"fmt"
-	"runtime"
+	"sync/atomic"
+	"time"
 
 	"github.com/annals-dev/annals/audit"
 )
@@ -21,9 +22,18 @@ type group struct {
 	at     int64 // when its first entry came, microseconds
 
 	taken chan struct{} // closed when the committing goroutine has taken it
+	turn  chan struct{} // closed with done, or before that when the disk is slow
+	slow  bool          // turn was closed because the disk is slow; guarded by Spool.mu while the group is pending or committing
 	done  chan struct{} // closed when err is final
 	err   error
+
+	callers atomic.Int64 // that have not left it
+	over    atomic.Bool  // set just before done is closed
 }
+
+// leave is the end of one call, whatever its answer; last means that the group
+// is over and that all others have left it before.
+func (g *group) leave() (last bool) { return g.callers.Add(-1) == 0 && g.over.Load() }
 
 // Append makes one entry durable: nil means that it has been written and
 // synced. It copies the entry, which the caller may use again at once.
@@ -40,25 +50,27 @@ func (s *Spool) Append(ctx context.Context, entry []byte) error {
 		return err
 	}
 	one := [1][]byte{entry}
-	return s.append(ctx, one[:], frameOverhead+int64(len(entry)))
+	_, err := s.append(ctx, one[:], frameOverhead+int64(len(entry)))
+	return err
 }
 
 // AppendBatch makes several entries durable in one commit, next to each other
 // and in their order, with the contract of Append for all of them: none is
-// acknowledged without the others.
-func (s *Spool) AppendBatch(ctx context.Context, entries [][]byte) error {
+// acknowledged without the others. first is the number of the first of them,
+// the others follow; [Batch] gives the same numbers.
+func (s *Spool) AppendBatch(ctx context.Context, entries [][]byte) (first uint64, err error) {
 	if len(entries) == 0 {
-		return nil
+		return 0, nil
 	}
 	var size int64
 	for _, e := range entries {
 		if err := s.checkEntry(e); err != nil {
-			return err
+			return 0, err
 		}
 		size += frameOverhead + int64(len(e))
 	}
 	if size > s.opt.MaxBytes {
-		return &audit.Error{
+		return 0, &audit.Error{
 			Code: audit.CodeTooLarge, Field: "entries",
 			Message: fmt.Sprintf("take %d bytes, more than spool.max_bytes, which is %d", size, s.opt.MaxBytes),
 		}
@@ -76,15 +88,24 @@ func (s *Spool) checkEntry(entry []byte) error {
 	return nil
 }
 
-func (s *Spool) append(ctx context.Context, entries [][]byte, size int64) error {
-	g, err := s.join(ctx, entries, size)
+func (s *Spool) append(ctx context.Context, entries [][]byte, size int64) (first uint64, err error) {
+	g, first, err := s.join(ctx, entries, size)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	select {
-	case <-g.done:
+	err = g.wait(ctx)
+	if g.leave() {
+		s.writer.allLeft()
+	}
+	return first, err
+}
+
+// wait waits for the answer. To select on a context that many callers share
+// costs as much as all else here, so only those do who have waited for long.
+func (g *group) wait(ctx context.Context) error {
+	<-g.turn
+	if g.over.Load() {
 		return g.err
-	default:
 	}
 	select {
 	case <-g.done:
@@ -95,28 +116,29 @@ func (s *Spool) append(ctx context.Context, entries [][]byte, size int64) error 
 }
 
 // join puts the entries into the pending group, when there is room.
-func (s *Spool) join(ctx context.Context, entries [][]byte, size int64) (*group, error) {
+func (s *Spool) join(ctx context.Context, entries [][]byte, size int64) (g *group, first uint64, err error) {
 	for {
 		if ctx.Err() != nil {
-			return nil, leftOutside(context.Cause(ctx))
+			return nil, 0, leftOutside(context.Cause(ctx))
 		}
 		s.mu.Lock()
 		if s.closed {
 			s.mu.Unlock()
-			return nil, audit.ErrClosed
+			return nil, 0, audit.ErrClosed
 		}
 		if used := s.bytes + s.waiting; used+size > s.opt.MaxBytes {
 			s.counts.full += int64(len(entries))
 			s.mu.Unlock()
-			return nil, full(used, size, s.opt.MaxBytes)
+			return nil, 0, full(used, size, s.opt.MaxBytes)
 		}
-		g := s.pending
+		g = s.pending
 		if g == nil {
 			g = &group{
 				frames: s.writer.buffer(), first: s.nextSeq, at: s.opt.Now().UnixMicro(),
-				taken: make(chan struct{}), done: make(chan struct{}),
+				taken: make(chan struct{}), turn: make(chan struct{}), done: make(chan struct{}),
 			}
 			s.pending = g
+			s.slow.Reset(slowAfter)
 		} else if int64(len(g.frames))+size > s.writer.maxGroup {
 			s.mu.Unlock()
 			select {
@@ -125,7 +147,9 @@ func (s *Spool) join(ctx context.Context, entries [][]byte, size int64) (*group,
 			}
 			continue
 		}
+		g.callers.Add(1)
 		fresh := g.n == 0
+		first = s.nextSeq
 		for _, e := range entries {
 			var flags uint32
 			if g.n == 0 {
@@ -143,39 +167,35 @@ func (s *Spool) join(ctx context.Context, entries [][]byte, size int64) (*group,
 			default:
 			}
 		}
-		return g, nil
+		return g, first, nil
+	}
+}
+
+// slowAfter is how long an answer takes until its callers look at their
+// contexts, which may thus end up to twice as long before that is noticed.
+const slowAfter = 10 * time.Millisecond
+
+// noteSlow makes those who wait look at their contexts.
+func (s *Spool) noteSlow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, g := range [...]*group{s.committing, s.pending} {
+		if g != nil && !g.slow {
+			g.slow = true
+			close(g.turn)
+		}
 	}
 }
 
 // take gives the committing goroutine what waits, or nil.
 func (s *Spool) take() *group {
-	s.gather()
+	s.writer.gather()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.pending
 	if g != nil {
-		s.pending = nil
+		s.pending, s.committing = nil, g
 		close(g.taken)
 	}
 	return g
-}
-
-// gather lets the producers run that the last commit has woken, as long as that
-// brings new entries, and not for long: otherwise the first of them would get a
-// sync for itself and the others would wait for the next one.
-func (s *Spool) gather() {
-	before := uint64(0)
-	for range 4 {
-		s.mu.Lock()
-		var n uint64
-		if s.pending != nil && int64(len(s.pending.frames)) < s.writer.maxGroup/2 {
-			n = s.pending.n
-		}
-		s.mu.Unlock()
-		if n <= before {
-			return
-		}
-		before = n
-		runtime.Gosched()
-	}
 }

@@ -17,14 +17,14 @@ import (
 
 // sink is one side of a comparison: append returns when the entry is on disk.
 type sink interface {
-	append(entry []byte) error
-	close() error
+	Append(entry []byte) error
+	Close() error
 }
 
 type spoolSink struct{ s *Spool }
 
-func (s spoolSink) append(entry []byte) error { return s.s.Append(context.Background(), entry) }
-func (s spoolSink) close() error              { return s.s.Close(context.Background()) }
+func (s spoolSink) Append(entry []byte) error { return s.s.Append(context.Background(), entry) }
+func (s spoolSink) Close() error              { return s.s.Close(context.Background()) }
 
 func openSpoolSink(b *testing.B, dir string) sink {
 	s, err := Open(dir, Options{MaxBytes: 64 << 30, SegmentBytes: DefaultSegmentBytes, Logger: quietLogger()})
@@ -59,7 +59,7 @@ type pebblePipeline struct {
 	n  uint64
 }
 
-func (p *pebblePipeline) append(entry []byte) error {
+func (p *pebblePipeline) Append(entry []byte) error {
 	var key [8]byte
 	p.mu.Lock()
 	p.n++
@@ -68,7 +68,7 @@ func (p *pebblePipeline) append(entry []byte) error {
 	return p.db.Set(key[:], entry, pebble.Sync)
 }
 
-func (p *pebblePipeline) close() error { return p.db.Close() }
+func (p *pebblePipeline) Close() error { return p.db.Close() }
 
 // pebbleBatched puts one goroutine before pebble that commits everything that waits in one batch.
 type pebbleBatched struct {
@@ -83,6 +83,12 @@ type pebbleCall struct {
 }
 
 var pebbleCalls = sync.Pool{New: func() any { return &pebbleCall{done: make(chan error, 1)} }}
+
+func openPebbleBatched(b *testing.B, dir string) sink {
+	p := &pebbleBatched{db: openPebble(b, dir), in: make(chan *pebbleCall, 1024), over: make(chan error, 1)}
+	go p.run()
+	return p
+}
 
 func (p *pebbleBatched) run() {
 	var n uint64
@@ -114,7 +120,7 @@ func (p *pebbleBatched) run() {
 	p.over <- p.db.Close()
 }
 
-func (p *pebbleBatched) append(entry []byte) error {
+func (p *pebbleBatched) Append(entry []byte) error {
 	c := pebbleCalls.Get().(*pebbleCall)
 	c.entry = entry
 	p.in <- c
@@ -123,15 +129,15 @@ func (p *pebbleBatched) append(entry []byte) error {
 	return err
 }
 
-func (p *pebbleBatched) close() error {
+func (p *pebbleBatched) Close() error {
 	close(p.in)
 	return <-p.over
 }
 
-// load lets producers append entries of 600 bytes for a while, and gives the
+// load lets producers append entries of a size for a while, and gives the
 // acknowledged entries a second.
-func load(b *testing.B, s sink, producers int, d time.Duration) float64 {
-	entry := make([]byte, 600)
+func load(b *testing.B, s sink, producers, size int, d time.Duration) float64 {
+	entry := make([]byte, size)
 	for i := range entry {
 		entry[i] = byte(i*131 + i>>3)
 	}
@@ -143,7 +149,7 @@ func load(b *testing.B, s sink, producers int, d time.Duration) float64 {
 			e := slices.Clone(entry)
 			for time.Since(start) < d {
 				binary.LittleEndian.PutUint64(e, uint64(counts[p]))
-				if err := s.append(e); err != nil {
+				if err := s.Append(e); err != nil {
 					b.Error(err)
 					return
 				}
@@ -167,29 +173,26 @@ func BenchmarkAgainstPebble(b *testing.B) {
 	for _, producers := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("producers=%d", producers), func(b *testing.B) {
 			dir := b.TempDir()
-			batched := &pebbleBatched{db: openPebble(b, dir+"/batched"), in: make(chan *pebbleCall, 1024), over: make(chan error, 1)}
-			go batched.run()
-			sides := []sink{
-				openSpoolSink(b, dir+"/spool"), batched, &pebblePipeline{db: openPebble(b, dir+"/pipeline")},
-			}
-			compare(b, producers, []string{"spool", "batched", "pipeline"}, sides)
+			compare(b, producers, 600, []string{"spool", "batched", "pipeline"}, []sink{
+				openSpoolSink(b, dir+"/spool"), openPebbleBatched(b, dir+"/batched"), &pebblePipeline{db: openPebble(b, dir+"/pipeline")},
+			})
 		})
 	}
 }
 
 // compare loads the sides in turn, closes them, and reports the median rate of
 // each and the median ratio, within a round, of the first to each other one.
-func compare(b *testing.B, producers int, names []string, sides []sink) {
+func compare(b *testing.B, producers, size int, names []string, sides []sink) {
 	rates := make([][]float64, len(sides))
 	for round := range b.N {
 		for i := range sides {
 			i = (i + round) % len(sides)
-			rates[i] = append(rates[i], load(b, sides[i], producers, 100*time.Millisecond))
+			rates[i] = append(rates[i], load(b, sides[i], producers, size, 100*time.Millisecond))
 		}
 	}
 	b.ReportMetric(0, "ns/op")
 	for i, s := range sides {
-		if err := s.close(); err != nil {
+		if err := s.Close(); err != nil {
 			b.Error(err)
 		}
 		b.ReportMetric(median(rates[i]), names[i]+"/s")
@@ -223,7 +226,7 @@ func BenchmarkAppend(b *testing.B) {
 			for range producers {
 				wg.Go(func() {
 					for range each {
-						if err := s.append(entry); err != nil {
+						if err := s.Append(entry); err != nil {
 							b.Error(err)
 							return
 						}
@@ -232,7 +235,7 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			wg.Wait()
 			b.ReportMetric(float64(each*producers)/b.Elapsed().Seconds(), "acks/s")
-			if err := s.close(); err != nil {
+			if err := s.Close(); err != nil {
 				b.Error(err)
 			}
 		})
@@ -252,7 +255,7 @@ func BenchmarkRead(b *testing.B) {
 		for i := range batch {
 			batch[i] = entry
 		}
-		if err := s.AppendBatch(ctx, batch); err != nil {
+		if _, err := s.AppendBatch(ctx, batch); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -306,7 +309,7 @@ func BenchmarkZeroFill(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			compare(b, producers, []string{"filled", "unfilled"}, []sink{filled, spoolSink{s}})
+			compare(b, producers, 600, []string{"filled", "unfilled"}, []sink{filled, spoolSink{s}})
 		})
 	}
 }

@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"log/slog"
+	"time"
 )
 
 // writer is the state of the committing goroutine.
@@ -11,6 +12,11 @@ type writer struct {
 	maxGroup int64
 	free     chan []byte // buffers of groups that are done
 	spares   *preparer
+
+	woken    *group        // the last one, whose callers may be on their way
+	left     chan struct{} // to gather: all callers have left a group; one token is enough
+	patience *time.Timer   // of gather; stopped between its calls
+	syncTook time.Duration // the last one, with its write
 
 	index uint64 // of the last segment that was begun
 	last  uint64 // the last acknowledged sequence number
@@ -31,6 +37,9 @@ func (w *writer) init(s *Spool) {
 	w.maxGroup = min(maxGroup, s.opt.SegmentBytes/2)
 	w.free = make(chan []byte, 2)
 	w.spares = startPreparer(s)
+	w.left = make(chan struct{}, 1)
+	w.patience = time.NewTimer(time.Hour)
+	w.patience.Stop()
 }
 
 // buffer gives an empty buffer for a group.
@@ -89,13 +98,14 @@ func (w *writer) commit(g *group) {
 	s := w.s
 	s.mu.Lock()
 	s.waiting -= int64(len(g.frames))
+	s.committing = nil // noteSlow lets it alone from here on
 	if err != nil {
 		s.counts.failed += int64(g.n)
 		s.counts.lastError, s.counts.lastErrorAt = err.Error(), s.opt.Now()
 		s.mu.Unlock()
-		w.fault("the spool refuses entries because it cannot write", err)
 		g.err = notWritten(err)
-		close(g.done)
+		w.wake(g)
+		w.fault("the spool refuses entries because it cannot write", err)
 		w.recycle(g.frames)
 		return
 	}
@@ -110,7 +120,7 @@ func (w *writer) commit(g *group) {
 	s.counts.appended += int64(g.n)
 	s.counts.commits++
 	s.mu.Unlock()
-	close(g.done)
+	w.wake(g)
 	select {
 	case s.readable <- struct{}{}:
 	default:
@@ -118,6 +128,16 @@ func (w *writer) commit(g *group) {
 	w.off, w.last = end, g.first+g.n-1
 	w.recycle(g.frames)
 	w.afterwards()
+}
+
+// wake answers to the callers of a group.
+func (w *writer) wake(g *group) {
+	g.over.Store(true)
+	close(g.done)
+	if !g.slow {
+		close(g.turn)
+	}
+	w.woken = g
 }
 
 // afterwards does what no producer has to wait for.
@@ -145,12 +165,14 @@ func (w *writer) store(g *group) error {
 			return err
 		}
 	}
+	start := time.Now()
 	if _, err := w.file.WriteAt(g.frames, w.off); err != nil {
 		return err
 	}
 	if err := w.file.datasync(); err != nil {
 		return err
 	}
+	w.syncTook = time.Since(start)
 	if begun {
 		return w.s.opt.disk.syncDir(w.s.own.dir)
 	}

@@ -18,11 +18,13 @@ import (
 )
 
 // DeadLetters keeps entries that could not be delivered, one file each, until
-// somebody looks at them. It is safe for concurrent use, also by several
-// processes, and it needs no lock: a spool may be open at the same time.
+// somebody looks at them, and not more of them than its bounds allow. It is
+// safe for concurrent use, also by several processes, and it needs no lock: a
+// spool may be open at the same time.
 type DeadLetters struct {
-	dir string
-	now func() time.Time
+	dir  string
+	now  func() time.Time
+	room deadRoom
 }
 
 // DeadLetter is one entry that was set aside.
@@ -56,15 +58,21 @@ const (
 )
 
 // OpenDeadLetters opens the dead letters of the spool at dir, which need not be
-// open; now may be nil.
+// open, with the default bounds; now may be nil.
 func OpenDeadLetters(dir string, now func() time.Time) (*DeadLetters, error) {
+	return OpenBoundedDeadLetters(dir, DeadLetterOptions{Now: now})
+}
+
+// OpenBoundedDeadLetters is OpenDeadLetters with bounds of the caller's choice.
+// What is there is not touched, even where it is over them.
+func OpenBoundedDeadLetters(dir string, opt DeadLetterOptions) (*DeadLetters, error) {
 	if dir == "" {
 		return nil, audit.Invalid("spool.dir", "is empty")
 	}
-	if now == nil {
-		now = time.Now
+	if err := opt.complete(); err != nil {
+		return nil, err
 	}
-	d := &DeadLetters{dir: filepath.Join(dir, deadDir), now: now}
+	d := &DeadLetters{dir: filepath.Join(dir, deadDir), now: opt.Now, room: deadRoom{opt: opt}}
 	if err := mkdirDurably(d.dir, osDisk{}); err != nil {
 		return nil, audit.Unavailable("the directory of the dead letters cannot be made", err)
 	}
@@ -83,7 +91,9 @@ func OpenDeadLetters(dir string, now func() time.Time) (*DeadLetters, error) {
 	return d, nil
 }
 
-// Put keeps an entry: nil means that it is on disk. An entry of the same id is replaced.
+// Put keeps an entry: nil means that it is on disk. An entry of the same id is
+// replaced. [ErrFull]: it would be over the bounds, and nothing was kept; see
+// [DeadLetterOptions] for why it is the new letter that has to go.
 func (d *DeadLetters) Put(id string, entry []byte, reason string, attempts int) error {
 	if id == "" {
 		return audit.Invalid("id", "is empty")
@@ -96,8 +106,13 @@ func (d *DeadLetters) Put(id string, entry []byte, reason string, attempts int) 
 		return audit.Invalid("id", "is not UTF-8")
 	}
 	h.CRC = h.sum(entry)
-	b := append(h.line(), '\n')
-	if err := writeDurably(d.dir, deadName(id), append(b, entry...)); err != nil {
+	b := append(append(h.line(), '\n'), entry...)
+	name := deadName(id)
+	if err := d.room.take(d.dir, name, int64(len(b))); err != nil {
+		return err
+	}
+	if err := writeDurably(d.dir, name, b); err != nil {
+		d.room.forget() // what is there now is anybody's guess
 		return audit.Unavailable("the dead letter cannot be written", err)
 	}
 	return nil
@@ -156,6 +171,7 @@ func (d *DeadLetters) Get(id string) (DeadLetter, []byte, error) {
 func (d *DeadLetters) Remove(id string) error {
 	for _, name := range d.names(id) {
 		err := os.Remove(filepath.Join(d.dir, name))
+		d.room.forget()
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

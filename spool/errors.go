@@ -9,7 +9,8 @@ import (
 )
 
 // ErrFull is what errors.Is finds in the error of an Append that would have
-// gone over [Options.MaxBytes]. Its code is backlog: nothing was accepted.
+// gone over [Options.MaxBytes], and of a Put over [DeadLetterOptions]. Its code
+// is backlog: nothing was accepted.
 var ErrFull error = &audit.Error{Code: audit.CodeBacklog, Field: "", Message: "the spool is full, nothing was accepted"}
 
 func full(used, need, limit int64) error {

@@ -98,7 +98,7 @@ func TestFaultsRefuseAndHeal(t *testing.T) {
 				d.set(fault)
 				batch := [][]byte{entry(0, 100), entry(0, 101), entry(0, 102)}
 				for range 3 {
-					err := s.AppendBatch(ctx, batch)
+					_, err := s.AppendBatch(ctx, batch)
 					if !errors.Is(err, audit.ErrUnavailable) || errors.Is(err, audit.ErrClosed) {
 						t.Fatalf("want unavailable, got %v", err)
 					}

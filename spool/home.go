@@ -28,6 +28,7 @@ const (
 	lockName     = "lock" // held for the life of the process
 	identityName = "identity"
 	cursorName   = "cursor"
+	storeName    = "store" // which store the entries are for; see Options.Store
 	spareName    = "spare"
 	segmentExt   = ".seg"
 )
@@ -35,6 +36,7 @@ const (
 // home is the directory of one process, ours or one that was adopted.
 type home struct {
 	dir    string
+	store  string // which store the entries are for; "" is not known
 	lock   *os.File
 	key    key
 	cursor cursor
@@ -43,10 +45,10 @@ type home struct {
 
 // newHome names the directory of this process. It is made with the first
 // entry: a spool that is only read needs no room on a full disk.
-func newHome(base string, now time.Time) *home {
+func newHome(base, store string, now time.Time) *home {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails
-	h := &home{dir: filepath.Join(base, fmt.Sprintf("%s%016x-%s", homePrefix, now.UnixMicro(), hex.EncodeToString(random[:])))}
+	h := &home{store: store, dir: filepath.Join(base, fmt.Sprintf("%s%016x-%s", homePrefix, now.UnixMicro(), hex.EncodeToString(random[:])))}
 	_, _ = rand.Read(h.key[:])
 	if h.key[0] == 0 {
 		h.key[0] = 1 // the mark must differ from space that was never written
@@ -87,7 +89,10 @@ func (h *home) create(base string, d disk) (err error) {
 	for _, f := range [...]struct {
 		name    string
 		content []byte
-	}{{identityName, id.encode()}, {cursorName, newCursorFile()}} {
+	}{{identityName, id.encode()}, {cursorName, newCursorFile()}, {storeName, storeFile(h.store)}} {
+		if len(f.content) == 0 {
+			continue
+		}
 		if err := writeNew(d, filepath.Join(h.dir, f.name), f.content); err != nil {
 			return err
 		}
@@ -121,8 +126,9 @@ func (h *home) openCursor() error {
 }
 
 // adoptHomes takes over the directories of dead processes, oldest first; the
-// caller holds the base lock. What cannot be looked at is an error.
-func adoptHomes(base string) (homes []*home, err error) {
+// caller holds the base lock. What cannot be looked at is an error, and so is
+// that of a living process that feeds another store.
+func adoptHomes(base, store string) (homes []*home, err error) {
 	entries, err := os.ReadDir(base)
 	if err != nil {
 		return nil, err
@@ -134,7 +140,7 @@ func adoptHomes(base string) (homes []*home, err error) {
 		case strings.HasPrefix(e.Name(), gonePrefix):
 			_ = os.RemoveAll(dir) // its removal was cut short
 		case strings.HasPrefix(e.Name(), homePrefix):
-			h, err := adopt(dir)
+			h, err := adopt(dir, store)
 			if err != nil {
 				for _, h := range homes {
 					h.close()
@@ -151,14 +157,22 @@ func adoptHomes(base string) (homes []*home, err error) {
 
 // adopt takes the lock of one directory; nil when its process lives, or has
 // just removed it.
-func adopt(dir string) (*home, error) {
+func adopt(dir, store string) (*home, error) {
 	path := filepath.Join(dir, lockName)
 	f, err := lock(path, false)
-	if errors.Is(err, os.ErrNotExist) || f == nil && err == nil {
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	h := &home{dir: dir, lock: f}
+	if err := h.readStore(); err != nil {
+		h.close()
+		return nil, err
+	}
+	if f == nil {
+		return nil, h.mustFeed(store, "the entries of a running process")
 	}
 	// The owner may have removed the directory between our open and our lock.
 	mine, err1 := f.Stat()
@@ -167,7 +181,7 @@ func adopt(dir string) (*home, error) {
 		_ = f.Close()
 		return nil, nil
 	}
-	return &home{dir: dir, lock: f}, nil
+	return h, nil
 }
 
 // segmentPath is the name of a segment; names sort in order.
@@ -216,7 +230,7 @@ func (h *home) remove() error {
 	}
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == lockName, name == identityName, name == cursorName, name == spareName, strings.HasSuffix(name, segmentExt):
+		case name == lockName, name == identityName, name == cursorName, name == storeName, name == spareName, strings.HasSuffix(name, segmentExt):
 		default:
 			return fmt.Errorf("%s holds %s, which is not of the spool: the directory stays", h.dir, name)
 		}

@@ -82,7 +82,8 @@ func TestModel(t *testing.T) {
 				for range rapid.IntRange(1, 6).Draw(rt, "n") {
 					batch = append(batch, m.make())
 				}
-				m.add(batch, m.spool.AppendBatch(ctx, batch))
+				_, err := m.spool.AppendBatch(ctx, batch)
+				m.add(batch, err)
 			},
 			"read": func(rt *rapid.T) {
 				max := rapid.IntRange(1, 10).Draw(rt, "max")

@@ -32,6 +32,12 @@ type Options struct {
 	// SegmentBytes is the size of one file; 0 is 16 MiB, or a quarter of
 	// MaxBytes where that is less. A larger commit gets a segment of its size.
 	SegmentBytes int64
+	// Store names the store that the spool feeds, in at most [MaxStoreName]
+	// printable characters; [StoreName] makes such a name. It is remembered with
+	// the entries, and Open refuses a directory where entries for another store
+	// wait, or are being written by a living process: they would end up in the
+	// wrong one. "" is not checked and not remembered.
+	Store string
 	// MaxEntry is the largest entry in bytes; 0 is 4 MiB. A larger one is refused with code too_large.
 	MaxEntry int
 
@@ -74,6 +80,9 @@ func (o *Options) complete() error {
 		return audit.Invalid("spool.max_entry", "is %d, at most %d", o.MaxEntry, MaxMaxEntry)
 	case int64(o.MaxEntry)+frameOverhead > o.MaxBytes || o.MaxEntry == 0:
 		return audit.Invalid("spool.max_bytes", "is %d, which does not hold one entry of max_entry, which is %d", o.MaxBytes, o.MaxEntry)
+	}
+	if err := checkStoreName(o.Store); err != nil {
+		return err
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

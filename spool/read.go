@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/annals-dev/annals/audit"
@@ -13,11 +14,34 @@ import (
 
 // Batch is what one Read gives.
 type Batch struct {
-	// Entries are the caller's: the spool does not touch them again.
+	// Entries are the caller's: the spool does not touch them again, unless they are released.
 	Entries [][]byte
+	// First is the number that AppendBatch gave to the first of them; the others
+	// follow. 0: an earlier process appended them.
+	First uint64
 	// Token commits these entries and everything before them.
 	Token Token
+
+	from *readBuffer
 }
+
+// Release gives the memory of the entries to a later Read of any spool, which
+// saves making and collecting it. Neither Entries nor what they hold may be
+// used any more. To call it is optional, and once is enough; the token stays good.
+func (b Batch) Release() {
+	if b.from != nil && cap(b.from.bytes) <= maxReadAhead+maxReadAhead/4 {
+		clear(b.from.entries)
+		readBuffers.Put(b.from)
+	}
+}
+
+// readBuffer is the memory of one Read.
+type readBuffer struct {
+	bytes   []byte
+	entries [][]byte
+}
+
+var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
 
 // Token is a place in the spool that gave it; it means nothing to any other.
 // The zero value commits nothing.
@@ -100,13 +124,17 @@ func (s *Spool) readNext(maxEntries int, maxBytes int64) (Batch, error) {
 		if !ok {
 			return Batch{}, nil
 		}
-		entries, end, err := s.readRegion(r, maxEntries, maxBytes)
+		buf, end, err := s.readRegion(r, maxEntries, maxBytes)
 		if err != nil {
 			return Batch{}, audit.Unavailable("the spool cannot be read", err)
 		}
-		if n := uint64(len(entries)); n > 0 {
+		if n := uint64(len(buf.entries)); n > 0 {
 			s.reader.at = place{r.seg, end, r.first + n - 1}
-			return Batch{entries, Token{s, s.reader.at}}, nil
+			b := Batch{Entries: buf.entries, Token: Token{s, s.reader.at}, from: buf}
+			if r.seg.home == s.own {
+				b.First = r.first
+			}
+			return b, nil
 		}
 		if err := s.repair(r); err != nil {
 			return Batch{}, audit.Unavailable("the spool cannot be read", err)
@@ -116,45 +144,55 @@ func (s *Spool) readNext(maxEntries int, maxBytes int64) (Batch, error) {
 
 // readRegion gives the entries at the beginning of r, and where they end. None
 // without an error means that the first frame is damaged.
-func (s *Spool) readRegion(r region, maxEntries int, maxBytes int64) ([][]byte, int64, error) {
+func (s *Spool) readRegion(r region, maxEntries int, maxBytes int64) (*readBuffer, int64, error) {
+	buf := readBuffers.Get().(*readBuffer)
+	buf.entries = buf.entries[:0]
 	f, err := s.fileOf(r.seg)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, r.off, nil
+		return buf, r.off, nil
 	}
 	if err != nil {
 		return nil, 0, err
 	}
 	key := &r.seg.home.key
-	b, err := readRange(f, r.off, min(r.end, r.off+readAhead(r, maxEntries, maxBytes)))
+	b, err := buf.read(f, r.off, min(r.end, r.off+readAhead(r, maxEntries, maxBytes)))
 	if err != nil {
 		return nil, 0, err
 	}
 	if size, ok := frameLength(b, key); ok && size > int64(len(b)) && r.off+size <= r.end {
-		if b, err = readRange(f, r.off, r.off+size); err != nil {
+		if b, err = buf.read(f, r.off, r.off+size); err != nil {
 			return nil, 0, err
 		}
 	}
-	var entries [][]byte
 	var at, taken int64
-	for len(entries) < maxEntries && uint64(len(entries)) < r.n {
+	for n := 0; n < maxEntries && uint64(n) < r.n; n++ {
 		f, ok := parseFrame(b[at:], key)
-		if !ok || f.seq != r.first+uint64(len(entries)) || f.flags&flagSeal != 0 {
+		if !ok || f.seq != r.first+uint64(n) || f.flags&flagSeal != 0 {
 			break
 		}
 		taken += int64(len(f.entry))
-		if taken > maxBytes && len(entries) > 0 {
+		if taken > maxBytes && n > 0 {
 			break
 		}
-		entries = append(entries, f.entry)
+		buf.entries = append(buf.entries, f.entry)
 		at += f.size
 	}
-	return entries, r.off + at, nil
+	return buf, r.off + at, nil
 }
+
+// read reads from..to, or less where the file ends before.
+func (b *readBuffer) read(f file, from, to int64) ([]byte, error) {
+	b.bytes = slices.Grow(b.bytes[:0], int(to-from))[:to-from]
+	return readInto(f, from, b.bytes)
+}
+
+// maxReadAhead is the most that is read for one batch, but for a single entry that is larger.
+const maxReadAhead = 4 << 20
 
 // readAhead is how many bytes are read for one batch: what it takes when the
 // entries are about as large as those that wait are on average.
 func readAhead(r region, maxEntries int, maxBytes int64) int64 {
-	const most, least = 4 << 20, 4 << 10
+	const most, least = maxReadAhead, 4 << 10
 	n := min(uint64(maxEntries), r.n)
 	average := (r.end - r.off) / int64(r.n)
 	want := int64(n)*(average+average/4) + least
@@ -177,7 +215,10 @@ func (s *Spool) fileOf(seg *segment) (file, error) {
 
 // readRange reads from..to, or less where the file ends before.
 func readRange(f file, from, to int64) ([]byte, error) {
-	b := make([]byte, to-from)
+	return readInto(f, from, make([]byte, to-from))
+}
+
+func readInto(f file, from int64, b []byte) ([]byte, error) {
 	n, err := f.ReadAt(b, from)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err

@@ -13,6 +13,31 @@ import (
 type recovered struct {
 	segments []*segment // in order; those without waiting entries too
 	damage   []Damage
+	save     saver
+}
+
+// saver sets damaged bytes aside, and gives the name of the copy; "" where there is none.
+type saver func(path string, offset int64, content []byte) string
+
+// saveBelow sets damaged bytes aside below a base directory.
+func saveBelow(base string, l *slog.Logger) saver {
+	return func(path string, offset int64, content []byte) string {
+		return setAside(base, path, offset, content, l)
+	}
+}
+
+// saveNothing is for those who only look.
+func saveNothing(string, int64, []byte) string { return "" }
+
+// waiting counts the entries that are not consumed, and their frames.
+func (rec *recovered) waiting() (entries uint64, bytes int64) {
+	for _, seg := range rec.segments {
+		for _, e := range seg.extents {
+			entries += e.n
+			bytes += e.end - e.off
+		}
+	}
+	return entries, bytes
 }
 
 // loaded is one segment file while its directory is read.
@@ -27,14 +52,14 @@ type loaded struct {
 // recoverHome reads the directory of a dead process: its identity, its cursor
 // and every frame. Nothing is changed, but for the copies of what is damaged.
 // It fails when a file is of another version, or the disk cannot be read.
-func recoverHome(h *home, base string, l *slog.Logger) (*recovered, error) {
-	rec := &recovered{}
+func recoverHome(h *home, save saver) (*recovered, error) {
+	rec := &recovered{save: save}
 	paths, err := h.segmentFiles()
 	if err != nil {
 		return nil, err
 	}
 	files := make([]loaded, len(paths))
-	haveKey, err := rec.readIdentity(h, base, l)
+	haveKey, err := rec.readIdentity(h)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +76,11 @@ func recoverHome(h *home, base string, l *slog.Logger) (*recovered, error) {
 	if files, err = withoutUnused(files); err != nil {
 		return nil, err
 	}
-	cursorWhole := rec.readCursor(h, len(paths) > 0, base, l)
+	cursorWhole := rec.readCursor(h, len(paths) > 0)
 	if !haveKey {
 		// Identity and all headers are gone: nothing can be told from anything.
 		for _, f := range files {
-			if err := rec.giveUp(h, f.path, base, l); err != nil {
+			if err := rec.giveUp(h, f.path); err != nil {
 				return nil, err
 			}
 		}
@@ -78,7 +103,7 @@ func recoverHome(h *home, base string, l *slog.Logger) (*recovered, error) {
 	}
 	prove(files)
 	for i := range files {
-		if err := rec.take(h, &files[i], base, l); err != nil {
+		if err := rec.take(h, &files[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +175,7 @@ func prove(files []loaded) {
 
 // take makes a segment of a file that was read, sets aside what is damaged, and
 // leaves out what is consumed.
-func (rec *recovered) take(h *home, f *loaded, base string, l *slog.Logger) error {
+func (rec *recovered) take(h *home, f *loaded) error {
 	seg := &segment{home: h, path: f.path, marks: f.marks, last: f.last, extents: f.extents}
 	if f.until != noEnd {
 		seg.last = f.until
@@ -168,7 +193,7 @@ func (rec *recovered) take(h *home, f *loaded, base string, l *slog.Logger) erro
 					return err
 				}
 			}
-			d.SavedAs = setAside(base, f.path, s.from, b[s.from:s.to], l)
+			d.SavedAs = rec.save(f.path, s.from, b[s.from:s.to])
 			seg.keep = seg.keep || d.SavedAs == ""
 		}
 		rec.damage = append(rec.damage, d)
@@ -179,20 +204,20 @@ func (rec *recovered) take(h *home, f *loaded, base string, l *slog.Logger) erro
 }
 
 // giveUp sets a whole file aside.
-func (rec *recovered) giveUp(h *home, path, base string, l *slog.Logger) error {
+func (rec *recovered) giveUp(h *home, path string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	d := Damage{File: path, Bytes: int64(len(b)), Reason: "neither the identity of the directory nor any header is readable"}
-	d.SavedAs = setAside(base, path, 0, b, l)
+	d.SavedAs = rec.save(path, 0, b)
 	h.keep = h.keep || d.SavedAs == "" && len(b) > 0
 	rec.damage = append(rec.damage, d)
 	return nil
 }
 
 // readIdentity reads the key of the directory, or says that it could not.
-func (rec *recovered) readIdentity(h *home, base string, l *slog.Logger) (bool, error) {
+func (rec *recovered) readIdentity(h *home) (bool, error) {
 	path := filepath.Join(h.dir, identityName)
 	b, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
@@ -207,7 +232,7 @@ func (rec *recovered) readIdentity(h *home, base string, l *slog.Logger) (bool, 
 	}
 	if !whole {
 		rec.damage = append(rec.damage, Damage{
-			File: path, Bytes: int64(len(b)), Reason: "the identity is damaged", SavedAs: setAside(base, path, 0, b, l),
+			File: path, Bytes: int64(len(b)), Reason: "the identity is damaged", SavedAs: rec.save(path, 0, b),
 		})
 		return false, nil
 	}
@@ -231,14 +256,14 @@ func readHeader(path string) (header, bool, error) {
 
 // readCursor finds where the consumer was. false means that this may be older
 // than it really was; entries then come again.
-func (rec *recovered) readCursor(h *home, needed bool, base string, l *slog.Logger) bool {
+func (rec *recovered) readCursor(h *home, needed bool) bool {
 	path := filepath.Join(h.dir, cursorName)
 	b, err := os.ReadFile(path)
 	generation, seq, whole := parseCursor(b)
 	h.cursor.generation, h.cursor.seq = generation, seq
 	if needed && (err != nil || !whole) {
 		d := Damage{File: path, Bytes: int64(len(b)), Reason: "the cursor is damaged: entries that were consumed may come again"}
-		d.SavedAs = setAside(base, path, 0, b, l)
+		d.SavedAs = rec.save(path, 0, b)
 		rec.damage = append(rec.damage, d)
 	}
 	return err == nil && whole

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/annals-dev/annals/audit"
 )
@@ -27,17 +28,19 @@ type Spool struct {
 	closing  sync.Once
 	closeErr error // of the last sync; valid once done is closed
 
-	mu        sync.Mutex
-	closed    bool
-	pending   *group // what the next commit takes
-	nextSeq   uint64
-	waiting   int64    // bytes that are in pending or in the commit under way
-	bytes     int64    // frames that are durable and not committed
-	depth     uint64   // their number
-	tail      *segment // the last of the list
-	writing   *segment // the one that grows; nil where the next commit begins a new one
-	committed place    // how far the consumer has come
-	counts    counts
+	mu         sync.Mutex
+	closed     bool
+	pending    *group      // what the next commit takes
+	committing *group      // what the last commit took
+	slow       *time.Timer // of noteSlow
+	nextSeq    uint64
+	waiting    int64    // bytes that are in pending or in the commit under way
+	bytes      int64    // frames that are durable and not committed
+	depth      uint64   // their number
+	tail       *segment // the last of the list
+	writing    *segment // the one that grows; nil where the next commit begins a new one
+	committed  place    // how far the consumer has come
+	counts     counts
 
 	writer writer // of the committing goroutine
 	reader reader // of the consumer
@@ -48,7 +51,8 @@ type Spool struct {
 // It adopts the directories of dead processes: their entries are read before
 // any new one, and [Spool.Recovery] tells what was found. It fails with code
 // unsupported when a file is of another version, unavailable when the disk
-// cannot be read or written, invalid when an option is wrong.
+// cannot be read or written, conflict when entries of another store wait there
+// ([Options.Store]), invalid when an option is wrong.
 func Open(dir string, opt Options) (*Spool, error) {
 	if dir == "" {
 		return nil, audit.Invalid("spool.dir", "is empty")
@@ -59,7 +63,7 @@ func Open(dir string, opt Options) (*Spool, error) {
 	s := &Spool{
 		opt: opt, base: dir,
 		kick: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), readable: make(chan struct{}, 1),
-		own: newHome(dir, opt.Now()), nextSeq: 1, faults: quiet{logger: opt.Logger, now: opt.Now},
+		own: newHome(dir, opt.Store, opt.Now()), nextSeq: 1, faults: quiet{logger: opt.Logger, now: opt.Now},
 	}
 	homes, err := s.claim()
 	if err == nil {
@@ -75,6 +79,8 @@ func Open(dir string, opt Options) (*Spool, error) {
 		}
 		return nil, &audit.Error{Code: audit.CodeUnavailable, Field: "spool.dir", Message: "the spool cannot be opened", Cause: err}
 	}
+	s.slow = time.AfterFunc(time.Hour, s.noteSlow)
+	s.slow.Stop()
 	s.writer.init(s)
 	go s.commitLoop()
 	return s, nil
@@ -91,7 +97,7 @@ func (s *Spool) claim() ([]*home, error) {
 		return nil, err
 	}
 	defer guard.Close()
-	return adoptHomes(s.base)
+	return adoptHomes(s.base, s.opt.Store)
 }
 
 // adopt reads the homes of dead processes and puts their segments in the list.
@@ -103,7 +109,16 @@ func (s *Spool) adopt(homes []*home) error {
 	s.homes = homes
 	var recs []*recovered
 	for _, h := range homes {
-		rec, err := recoverHome(h, s.base, s.opt.Logger)
+		if other := h.mustFeed(s.opt.Store, "the entries"); other != nil {
+			rec, err := recoverHome(h, saveNothing)
+			if err != nil {
+				return err
+			}
+			if n, _ := rec.waiting(); n > 0 {
+				return other
+			}
+		}
+		rec, err := recoverHome(h, saveBelow(s.base, s.opt.Logger))
 		if err != nil {
 			return err
 		}
@@ -117,11 +132,10 @@ func (s *Spool) adopt(homes []*home) error {
 		s.recovery.Damaged = append(s.recovery.Damaged, rec.damage...)
 		for _, seg := range rec.segments {
 			s.link(seg)
-			for _, e := range seg.extents {
-				s.depth += e.n
-				s.bytes += e.end - e.off
-			}
 		}
+		entries, bytes := rec.waiting()
+		s.depth += entries
+		s.bytes += bytes
 		if len(rec.segments) == 0 {
 			s.retire(homes[i])
 		}
@@ -179,6 +193,7 @@ func (s *Spool) Close(ctx context.Context) error {
 // shutdown is the end of the committing goroutine, after its last commit.
 func (s *Spool) shutdown() {
 	defer close(s.done)
+	s.slow.Stop()
 	err := s.writer.finish()
 	s.reader.mu.Lock()
 	defer s.reader.mu.Unlock()

@@ -108,14 +108,14 @@ func TestAppendBatchStaysTogether(t *testing.T) {
 				for j := range batch {
 					batch[j] = entry(p, i+j)
 				}
-				if err := s.AppendBatch(ctx, batch); err != nil {
+				if _, err := s.AppendBatch(ctx, batch); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if err := s.AppendBatch(ctx, nil); err != nil {
+	if _, err := s.AppendBatch(ctx, nil); err != nil {
 		t.Error(err)
 	}
 	got, _ := drain(t, s)
@@ -157,14 +157,14 @@ func TestEntriesThatAreRefused(t *testing.T) {
 	if err := s.Append(ctx, make([]byte, 101)); !errors.Is(err, audit.ErrTooLarge) {
 		t.Errorf("over MaxEntry: %v", err)
 	}
-	if err := s.AppendBatch(ctx, [][]byte{make([]byte, 1), make([]byte, 101)}); !errors.Is(err, audit.ErrTooLarge) {
+	if _, err := s.AppendBatch(ctx, [][]byte{make([]byte, 1), make([]byte, 101)}); !errors.Is(err, audit.ErrTooLarge) {
 		t.Errorf("batch with one over MaxEntry: %v", err)
 	}
 	many := make([][]byte, 20)
 	for i := range many {
 		many[i] = make([]byte, 100)
 	}
-	if err := s.AppendBatch(ctx, many); !errors.Is(err, audit.ErrTooLarge) {
+	if _, err := s.AppendBatch(ctx, many); !errors.Is(err, audit.ErrTooLarge) {
 		t.Errorf("batch over MaxBytes: %v", err)
 	}
 	ended, cancel := context.WithCancel(ctx)
@@ -246,4 +246,67 @@ func TestTokens(t *testing.T) {
 	if err := s.Commit(token); !errors.Is(err, audit.ErrInvalid) {
 		t.Errorf("the token of another spool: %v", err)
 	}
+}
+
+// The numbers of AppendBatch and of Read are the same, as long as the spool is open.
+func TestNumbers(t *testing.T) {
+	dir := fastDir(t)
+	s := open(t, dir, small())
+	appendN(t, s, 0, 0, 1)
+	first, err := s.AppendBatch(ctx, [][]byte{entry(0, 1), entry(0, 2), entry(0, 3)})
+	if err != nil || first != 2 {
+		t.Errorf("%d, %v", first, err)
+	}
+	last, err := s.AppendBatch(ctx, [][]byte{entry(0, 4)})
+	if err != nil || last != 5 {
+		t.Errorf("%d, %v", last, err)
+	}
+	for at := uint64(1); at <= 5; {
+		b, err := s.Read(ctx, 2, 1<<20)
+		if err != nil || b.First != at {
+			t.Fatalf("%d, not %d: %v", b.First, at, err)
+		}
+		for i, e := range b.Entries {
+			if _, n := parseEntry(t, e); n != int(at)+i-1 {
+				t.Errorf("entry %d has the number %d", n, int(at)+i)
+			}
+		}
+		at += uint64(len(b.Entries))
+	}
+	closeSpool(t, s)
+	s = open(t, dir, small())
+	if b, err := s.Read(ctx, 2, 1<<20); err != nil || b.First != 0 || len(b.Entries) != 2 {
+		t.Errorf("an adopted entry has the number %d: %v", b.First, err)
+	}
+}
+
+func TestRelease(t *testing.T) {
+	s := open(t, fastDir(t), Options{})
+	appendN(t, s, 0, 0, 300)
+	var kept []Batch
+	for at := 0; at < 300; {
+		b, err := s.Read(ctx, 7, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(upTo(at, at+len(b.Entries)), numbers(t, b.Entries)); diff != "" {
+			t.Fatal(diff)
+		}
+		at += len(b.Entries)
+		if at%2 == 0 {
+			b.Release()
+		} else {
+			kept = append(kept, b)
+		}
+		if err := s.Commit(b.Token); err != nil { // also where it was released
+			t.Fatal(err)
+		}
+	}
+	// What was not released is as it was.
+	for _, b := range kept {
+		if diff := cmp.Diff(upTo(int(b.First)-1, int(b.First)-1+len(b.Entries)), numbers(t, b.Entries)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	Batch{}.Release()
 }

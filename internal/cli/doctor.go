@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,10 +41,10 @@ func doctorCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check settings, store and spool, and look after dead letters",
-		Long: `Checks the settings, opens the store and asks it, and looks at the spool: what
-waits there that no running server delivers, what was damaged, and the dead
-letters, which are the records that the store refused for good. The exit code
-is 1 when something is broken. 'annals doctor dead' shows, replays and drops
+		Long: `Checks the settings, opens the store and asks it, and looks at the spool, also
+beside a server that runs: what waits there and who delivers it, what is
+damaged, and the dead letters, which are the records that the store refused for
+good. Looking changes nothing. The exit code is 1 when something is broken. 'annals doctor dead' shows, replays and drops
 dead letters.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -80,7 +81,7 @@ func (g *globals) examine(cmd *cobra.Command) []checked {
 		return append(lines, checked{"recording", notable, "audit.enabled is false: nothing is recorded"})
 	}
 	lines = append(lines, g.examineStore(cmd, cfg))
-	return append(lines, examineSpool(cmd.Context(), cfg)...)
+	return append(lines, examineSpool(cfg)...)
 }
 
 const pingPatience = 10 * time.Second
@@ -106,52 +107,63 @@ func (g *globals) examineStore(cmd *cobra.Command, cfg *config.Config) checked {
 	return c
 }
 
-// examineSpool looks at what no running process holds: it takes the spool for a
-// moment, as a start does, and leaves everything where it is.
-func examineSpool(ctx context.Context, cfg *config.Config) []checked {
+// slowDelivery is how old an event in the spool of a running process is that
+// should have been delivered by now.
+const slowDelivery = 5 * time.Minute
+
+// examineSpool looks at the spool and changes nothing, also while it is in use.
+func examineSpool(cfg *config.Config) []checked {
 	dir := cfg.Audit.SpoolDir
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || dir == "" {
 		return []checked{{"spool", healthy, "none yet"}}
 	}
-	s, err := spool.Open(dir, spool.Options{MaxBytes: cfg.Audit.SpoolMaxBytes, Logger: discardLog})
+	in, err := spool.Inspect(dir)
 	if err != nil {
 		return []checked{{"spool", broken, dir + ": " + err.Error()}}
 	}
-	found := s.Recovery()
-	c := checked{"spool", healthy, dir + ": nothing waits for a start"}
-	if found.Entries > 0 {
-		c.Verdict, c.Detail = notable, fmt.Sprintf("%s: %d events (%d bytes) wait for 'annals serve' to deliver them", dir, found.Entries, found.Bytes)
-	}
-	lines := []checked{c}
-	for _, d := range found.Damaged {
-		if d.Torn {
-			continue // what a crash cut short was never acknowledged
-		}
+	lines := waiting(dir, &in)
+	for _, d := range in.Damaged {
 		detail := fmt.Sprintf("%s at byte %d: %s, %d events lost", d.File, d.Offset, d.Reason, d.Entries)
 		lines = append(lines, checked{"spool damage", broken, detail})
 	}
-	if err := s.Close(ctx); err != nil {
-		lines = append(lines, checked{"spool", broken, dir + ": " + err.Error()})
+	if in.SetAside > 0 {
+		detail := fmt.Sprintf("%d files (%d bytes) set aside in %s", in.SetAside, in.SetAsideBytes, filepath.Join(dir, "damaged"))
+		lines = append(lines, checked{"damaged bytes", notable, detail})
 	}
-	if kept, err := os.ReadDir(filepath.Join(dir, "damaged")); err == nil && len(kept) > 0 {
-		lines = append(lines, checked{"damaged bytes", notable, fmt.Sprintf("%d files set aside in %s", len(kept), filepath.Join(dir, "damaged"))})
+	c := checked{"dead letters", healthy, "none"}
+	if in.Letters > 0 {
+		c.Verdict, c.Detail = notable, fmt.Sprintf("%d (%d bytes); see 'annals doctor dead list'", in.Letters, in.LetterBytes)
 	}
-	return append(lines, examineLetters(dir))
+	if in.Letters >= spool.DefaultMaxLetters || in.LetterBytes >= spool.DefaultMaxLetterBytes {
+		c.Verdict, c.Detail = broken, c.Detail+": there is no room for more, and further ones are lost"
+	}
+	return append(lines, c)
 }
 
-func examineLetters(dir string) checked {
-	letters, err := spool.OpenDeadLetters(dir, nil)
-	var list []spool.DeadLetter
-	if err == nil {
-		list, err = letters.List()
+// waiting says what is in the spool, and who delivers it.
+func waiting(dir string, in *spool.Inspection) (lines []checked) {
+	held := in.Held
+	if held > 0 || in.Running {
+		c := checked{"spool", healthy, dir + ": a running process has it"}
+		if held > 0 {
+			c.Detail = fmt.Sprintf("%s: %d events are being delivered by a running process", dir, held)
+		}
+		if held == in.Depth && in.OldestAge > slowDelivery {
+			c.Verdict, c.Detail = notable, c.Detail+fmt.Sprintf("; the oldest has waited for %v", in.OldestAge.Round(time.Second))
+		}
+		lines = append(lines, c)
 	}
-	switch {
-	case err != nil:
-		return checked{"dead letters", broken, err.Error()}
-	case len(list) == 0:
-		return checked{"dead letters", healthy, "none"}
+	if rest := in.Depth - held; rest > 0 {
+		detail := fmt.Sprintf("%s: %d events wait for 'annals serve' to deliver them; the oldest has waited for %v", dir, rest, in.OldestAge.Round(time.Second))
+		if len(in.Stores) > 0 {
+			detail += "; the spool is for " + strings.Join(in.Stores, " and ")
+		}
+		lines = append(lines, checked{"spool", notable, detail})
 	}
-	return checked{"dead letters", notable, fmt.Sprintf("%d; see 'annals doctor dead list'", len(list))}
+	if len(lines) == 0 {
+		lines = append(lines, checked{"spool", healthy, dir + ": nothing waits"})
+	}
+	return lines
 }
 
 // spoolDir gives the directory of the spool where there is one; "" where

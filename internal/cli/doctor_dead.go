@@ -2,12 +2,13 @@ package cli
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +17,6 @@ import (
 	"github.com/annals-dev/annals/recorder"
 	"github.com/annals-dev/annals/spool"
 )
-
-var discardLog = slog.New(slog.DiscardHandler)
 
 func deadCommand(g *globals) *cobra.Command {
 	list := &cobra.Command{
@@ -96,7 +95,7 @@ type letterView struct {
 	Bytes    int64         `json:"bytes"`
 	Corrupt  bool          `json:"corrupt,omitempty"`
 	Record   *audit.Record `json:"record,omitempty"`
-	Entry    string        `json:"entry,omitempty"` // where it is no record
+	Entry    string        `json:"entry,omitempty"` // where it is no record; a text, or "hex " and digits
 
 	box  *spool.DeadLetters
 	name string
@@ -130,11 +129,20 @@ func (g *globals) letters() ([]letterView, error) {
 			return nil, err
 		}
 		if v.Record, err = recorder.DecodeEntry(entry); err != nil || l.Corrupt {
-			v.Record, v.Entry = nil, strings.ToValidUTF8(string(entry), "\ufffd")
+			v.Record, v.Entry = nil, readable(entry)
 		}
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// readable gives an entry that is no record: as it is where that is a text, and
+// else in hexadecimal digits.
+func readable(entry []byte) string {
+	if utf8.Valid(entry) {
+		return string(entry)
+	}
+	return "hex " + hex.EncodeToString(entry)
 }
 
 // letter finds one by its id, or by the beginning of it.

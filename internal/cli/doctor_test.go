@@ -2,11 +2,16 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/chain"
 	"github.com/annals-dev/annals/spool"
 )
 
@@ -24,9 +29,15 @@ func deadLetters(t *testing.T, letters map[string]string) {
 	}
 }
 
+// letterOf is an entry of the spool: a byte for its version and an id of our
+// making, then the canonical encoding.
 func letterOf(id, action string) string {
-	return "\x11" + `{"id":"` + id + `","tenant":"acme","occurred_at":"2026-01-02T03:04:05Z","action":"` + action +
-		`","operation":"read","actor":{"id":"alice"},"outcome":"success","kind":"event","recorded_at":"2026-01-02T03:04:06.000007Z","level":"all"}`
+	rec, err := audit.DecodeRecord([]byte(`{"id":"` + id + `","tenant":"acme","occurred_at":"2026-01-02T03:04:05Z","action":"` + action +
+		`","operation":"read","actor":{"id":"alice"},"outcome":"success","kind":"event","recorded_at":"2026-01-02T03:04:06.000007Z","level":"all"}`))
+	if err != nil {
+		panic(err)
+	}
+	return string(chain.AppendEncoding([]byte{0x21}, rec))
 }
 
 const (
@@ -59,15 +70,18 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		t.Fatal(out)
 	}
 	deadLetters(t, map[string]string{firstID: letterOf(firstID, "user.get")})
-	s, err := spool.Open("annals-data/spool", spool.Options{Logger: discardLog})
+	s, err := spool.Open("annals-data/spool", spool.Options{Logger: slog.New(slog.DiscardHandler), Store: "sqlite 1234"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Append(t.Context(), []byte(letterOf(secondID, "user.get"))); err != nil {
 		t.Fatal(err)
 	}
-	if out, _, code := call(t, "", "doctor"); code != exitOK || !strings.Contains(out, "nothing waits for a start") {
+	if out, _, code := call(t, "", "doctor"); code != exitOK || !strings.Contains(out, `"spool","verdict":"ok","detail":"annals-data/spool: 1 events are being delivered by a running process"`) {
 		t.Errorf("what a running process holds: %d %s", code, out)
+	}
+	if st := s.Stats(); st.Depth != 1 {
+		t.Errorf("looking has changed it: %+v", st)
 	}
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -76,7 +90,7 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 		out, errs, code := call(t, "", "doctor")
 		for _, want := range []string{
 			`{"check":"settings","verdict":"ok"}`, `"store","verdict":"ok","detail":"sqlite annals-data/annals.db: answers in `,
-			`"spool","verdict":"look"`, "1 events (", `"dead letters","verdict":"look","detail":"1; see`,
+			`"spool","verdict":"look"`, "1 events wait for 'annals serve'", "the spool is for sqlite 1234", `"dead letters","verdict":"look","detail":"1 (`,
 		} {
 			if code != exitOK || !strings.Contains(out, want) {
 				t.Errorf("%d: %q is not in\n%s%s", code, want, out, errs)
@@ -97,8 +111,20 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, _, code := call(t, "", "doctor"); code != exitFailed || !strings.Contains(out, `"spool damage","verdict":"broken"`) || !strings.Contains(out, "damaged bytes") {
-		t.Errorf("damage: %d %s", code, out)
+	for range 2 {
+		if out, _, code := call(t, "", "doctor"); code != exitFailed || !strings.Contains(out, `"spool damage","verdict":"broken"`) || strings.Contains(out, "damaged bytes") {
+			t.Errorf("damage: %d %s", code, out)
+		}
+	}
+	// A start sets it aside, delivers the rest, and then it is only to be known.
+	if s, err = spool.Open("annals-data/spool", spool.Options{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, code := call(t, "", "doctor"); code != exitOK || strings.Contains(out, `"spool damage"`) || !strings.Contains(out, `"damaged bytes","verdict":"look","detail":"1 files (`) {
+		t.Errorf("damage set aside: %d %s", code, out)
 	}
 	if err := os.WriteFile("annals-data/annals.db", []byte("no database at all, and long enough to be seen as none"), 0o600); err != nil {
 		t.Fatal(err)
@@ -108,6 +134,55 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 	}
 	if out, _, code := call(t, "", "doctor", "--set", "audit.enabled=false"); code != exitOK || !strings.Contains(out, "nothing is recorded") {
 		t.Errorf("switched off: %d %s", code, out)
+	}
+}
+
+func TestDoctorBesideAServerThatIsSlow(t *testing.T) {
+	t.Chdir(t.TempDir())
+	long := func() time.Time { return time.Now().Add(-time.Hour) }
+	s, err := spool.Open("annals-data/spool", spool.Options{Logger: slog.New(slog.DiscardHandler), Now: long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Append(t.Context(), []byte(letterOf(firstID, "user.get"))); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, code := call(t, "", "doctor"); code != exitOK || !strings.Contains(out, `"spool","verdict":"look"`) || !strings.Contains(out, "the oldest has waited for 1h0m") {
+		t.Errorf("%d %s", code, out)
+	}
+	batch, err := s.Read(t.Context(), 10, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(batch.Token); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, code := call(t, "", "doctor"); code != exitOK || !strings.Contains(out, `"detail":"annals-data/spool: a running process has it"`) {
+		t.Errorf("%d %s", code, out)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, code := call(t, "", "doctor"); code != exitOK || !strings.Contains(out, "annals-data/spool: nothing waits") {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
+func TestDoctorSaysThatTheDeadLettersAreFull(t *testing.T) {
+	t.Chdir(t.TempDir())
+	deadLetters(t, map[string]string{"unreadable-eeee": "\x99\xff"})
+	if out, _, code := call(t, "", "doctor", "dead", "show", "unreadable"); code != exitOK || !strings.Contains(out, `"entry":"hex 99ff"`) {
+		t.Errorf("%d %s", code, out)
+	}
+	large, err := os.Create("annals-data/spool/dead/large.dead")
+	if err == nil {
+		err = errors.Join(large.Truncate(spool.DefaultMaxLetterBytes), large.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, _, code := call(t, "", "doctor"); code != exitFailed || !strings.Contains(out, `"dead letters","verdict":"broken"`) || !strings.Contains(out, "no room for more") {
+		t.Errorf("%d %s", code, out)
 	}
 }
 
