@@ -4,185 +4,176 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"runtime"
+	"maps"
 	"slices"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/annals-dev/annals"
 	"github.com/annals-dev/annals/audit"
-	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/internal/load"
 )
 
-// measured is one line of the bench command.
-type measured struct {
-	What  string  `json:"what"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-}
-
 func benchCommand(g *globals) *cobra.Command {
-	var records, producers int
+	opt := load.Defaults()
+	think := formatThink(opt.ThinkMin, opt.ThinkMax)
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure this machine: record, find, search and verify synthetic events",
-		Long: `Records synthetic events through the whole write path of the settings into an
-empty SQLite store in a temporary folder, counts what is there, asks for
-records and verifies the chain. What is counted as stored was read back.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if records < 1 || producers < 1 {
-				return misuse("--records and --producers must be 1 or more")
-			}
-			tmp, err := os.MkdirTemp(dir, "annals-bench-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(tmp)
-			cfg, err := g.settings(benchSettings(filepath.Join(tmp, "bench.db")))
-			if err != nil {
-				return err
-			}
-			var lines []measured
-			err = g.local(cmd, cfg, nil, func(t *annals.Trail) (err error) {
-				lines, err = runBench(cmd.Context(), t, records, producers)
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			return g.value(cmd, lines, func(w io.Writer) {
-				for _, l := range lines {
-					fmt.Fprintf(w, "%s\t%s\t%s\n", l.What, number(l.Value), l.Unit)
-				}
-			})
-		},
-	}
-	cmd.Flags().IntVar(&records, "records", 50_000, "events to record")
-	cmd.Flags().IntVar(&producers, "producers", runtime.GOMAXPROCS(0), "goroutines that record")
-	cmd.Flags().StringVar(&dir, "dir", "", "folder for the temporary store; its disk is what is measured")
-	return annotate(cmd, localOnly)
-}
+		Short: "Measure a server under the load of many users, and check that it keeps what it acknowledges",
+		Long: `Lets many users, each with a connection of its own, post what they did: reads,
+and now and then a write. It counts answers and errors, and at the end reads the
+store: every event that was acknowledged must be there exactly once. Exit code 1
+where one is not, or where there were errors.
 
-// benchSettings make a store of its own that keeps every event.
-func benchSettings(path string) map[string]string {
-	return map[string]string{
-		"audit.enabled": "true", "audit.backend": "sqlite", "audit.url": path,
-		"audit.level": "all", "audit.sample_rate": "1", "audit.sample_reads": "1",
-		"audit.exclude_actions": "", "audit.exclude_resources": "",
-		"audit.async": "true", "audit.durability": "memory", "audit.on_full": "block",
+With --server the load goes to that server, and the events stay there, in the
+namespace of --namespace. Without, it goes to a server in this process with the
+settings in force, over an empty SQLite store in a temporary folder; the users
+then share the processors with it. An interrupt ends the load early.`,
+		Example: "  annals bench\n  annals bench --users 200 --think none --duration 10s --level all\n  annals bench --server http://127.0.0.1:8480 --batch 20 -o json",
+		Args:    cobra.NoArgs,
 	}
-}
-
-func runBench(ctx context.Context, t *annals.Trail, records, producers int) ([]measured, error) {
-	var out []measured
-	start := time.Now()
-	if err := produce(ctx, t, records, producers); err != nil {
-		return nil, err
-	}
-	if err := t.Flush(ctx); err != nil {
-		return nil, err
-	}
-	took := time.Since(start)
-	found, err := t.Count(ctx, &audit.Query{})
-	if err != nil {
-		return nil, err
-	}
-	if found != int64(records) {
-		return nil, fmt.Errorf("recorded %d events, found %d", records, found)
-	}
-	out = append(out,
-		measured{"records stored and found", float64(found), "records"},
-		measured{"recorded", float64(found) / took.Seconds(), "records/s"})
-
-	questions := []struct {
-		name string
-		q    audit.Query
-	}{
-		{"newest 50", audit.Query{}},
-		{"newest 50 of an actor", audit.Query{Filters: []audit.Filter{audit.Is("actor", "user-7")}}},
-		{"newest 50 failures", audit.Query{Filters: []audit.Filter{audit.Is("outcome", "failure", "denied")}}},
-		{"newest 50 by text", audit.Query{Text: "quarterly report"}},
-	}
-	for _, question := range questions {
-		if question.q.Text != "" && !t.Capabilities().Text {
-			continue
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.IntVar(&opt.Users, "users", opt.Users, "users, each with a connection of its own")
+	f.StringVar(&think, "think", think, "`PAUSE` of a user before its next request: FROM-TO, one time, or none")
+	f.DurationVar(&opt.Duration, "duration", opt.Duration, "how long users make requests once all are there")
+	f.DurationVar(&opt.RampUp, "ramp-up", opt.RampUp, "time over which the users come")
+	f.IntVar(&opt.Requests, "requests", opt.Requests, "requests after which a user leaves before that; 0 is no limit")
+	f.Float64Var(&opt.Reads, "reads", opt.Reads, "share of events that are reads, 0 to 1; the others create, update and delete")
+	f.Float64Var(&opt.Questions, "questions", opt.Questions, "share of requests that ask for records instead of posting events, 0 to 1")
+	f.IntVar(&opt.Batch, "batch", opt.Batch, "events of a request")
+	f.BoolVar(&opt.Sync, "sync", opt.Sync, "every post waits for the store")
+	f.StringVar(&opt.Namespace, "namespace", opt.Namespace, "namespace of the events")
+	f.IntVar(&opt.Tenants, "tenants", opt.Tenants, "tenants among which the users are spread")
+	f.DurationVar(&opt.Timeout, "timeout", opt.Timeout, "how long one attempt at a request may take")
+	f.IntVar(&opt.Attempts, "attempts", opt.Attempts, "attempts at a request that failed for a passing reason; each failure counts as an error")
+	f.Uint64Var(&opt.Seed, "seed", opt.Seed, "decides what every user does; 0 chooses one, which the result has")
+	f.DurationVar(&opt.Drain, "drain", opt.Drain, "how long the server may take at the end to store what it acknowledged")
+	f.BoolVar(&opt.NoCheck, "no-check", opt.NoCheck, "leave out reading the store at the end")
+	f.StringVar(&dir, "dir", "", "folder for the temporary store; its disk is what is measured")
+	level := levelFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if opt.ThinkMin, opt.ThinkMax, err = parseThink(think); err != nil {
+			return err
 		}
-		var times []time.Duration
-		for range 21 {
-			from := time.Now()
-			if _, err := t.Query(ctx, &question.q, ""); err != nil {
-				return nil, err
-			}
-			times = append(times, time.Since(from))
+		if opt.Namespace == "" {
+			return misuse("--namespace is empty")
 		}
-		slices.Sort(times)
-		out = append(out, measured{question.name + ", median", float64(times[len(times)/2].Microseconds()) / 1000, "ms"})
-	}
-	if !t.Chained() {
-		return out, nil
-	}
-	start = time.Now()
-	var checked int64
-	for tenant := range benchTenants {
-		reports, err := t.Verify(ctx, audit.Scope{Namespace: "bench", Tenant: "tenant-" + strconv.Itoa(tenant)}, chain.VerifyOptions{})
-		if audit.CodeOf(err) == audit.CodeNotFound {
-			continue // fewer records than tenants
+		progress := newProgress(cmd.ErrOrStderr())
+		opt.Progress = func(p load.Progress) {
+			progress.show("%.0f s of %.0f, %d requests, %d events acknowledged, %d errors ", p.Elapsed.Seconds(), (opt.RampUp + opt.Duration).Seconds(), p.Requests, p.Acknowledged, p.Errors)
 		}
-		if err != nil {
-			return nil, err
+		var result *load.Result
+		measure := func(url string) (err error) {
+			// An interrupt ends the load; what it has found by then is told.
+			opt.URL, opt.Stop = url, cmd.Context().Done()
+			result, err = load.Run(context.WithoutCancel(cmd.Context()), opt)
+			progress.clear()
+			return flagError(err)
 		}
-		for _, r := range reports {
-			if !r.Valid {
-				return nil, errBroken
-			}
-			checked += r.RecordsChecked
+		if g.server != "" {
+			err = measure(strings.TrimSuffix(g.server, "/"))
+		} else {
+			err = g.benchServer(cmd, dir, *level, opt.Users, measure)
 		}
-	}
-	return append(out, measured{"verified", float64(checked) / time.Since(start).Seconds(), "records/s"}), nil
-}
-
-const benchTenants = 4
-
-func produce(ctx context.Context, t *annals.Trail, records, producers int) error {
-	var wg sync.WaitGroup
-	errs := make([]error, producers)
-	for p := range producers {
-		wg.Go(func() {
-			for i := p; i < records && errs[p] == nil; i += producers {
-				_, errs[p] = t.Record(ctx, benchEvent(i))
-			}
-		})
-	}
-	wg.Wait()
-	for _, err := range errs {
 		if err != nil {
 			return err
 		}
+		if err := g.value(cmd, result, func(w io.Writer) { loadTable(w, result) }); err != nil {
+			return err
+		}
+		return result.Err()
 	}
-	return nil
+	cmd.AddCommand(benchStoreCommand(g))
+	return cmd
 }
 
-func benchEvent(i int) *audit.Event {
-	n := strconv.Itoa(i)
-	outcome := audit.Success
-	if i%50 == 0 {
-		outcome = audit.Failure
+// flagError names the flag that an option of the load comes from.
+func flagError(err error) error {
+	if audit.CodeOf(err) == audit.CodeInvalid {
+		return usageError{fmt.Errorf("--%w", err)}
 	}
-	return &audit.Event{
-		Namespace: "bench", Tenant: "tenant-" + strconv.Itoa(i%benchTenants), Action: "document.update", ActionID: "act-" + n,
-		Actor:    audit.Actor{Type: "user", ID: "user-" + strconv.Itoa(i%200), IP: "192.0.2." + strconv.Itoa(i%256), SessionID: "s-" + strconv.Itoa(i/40)},
-		Resource: audit.Resource{Type: "document", ID: "doc-" + strconv.Itoa(i%5000), Name: "quarterly report " + n},
-		Outcome:  outcome, Duration: time.Duration(i%900) * time.Millisecond,
-		Tool:     audit.Tool{Name: "editor", Kind: "office", Connection: "main"},
-		Request:  audit.Request{ID: "req-" + n, CorrelationID: "corr-" + strconv.Itoa(i/4), Method: "PUT", Path: "/documents/" + n},
-		Metadata: []byte(`{"region":"eu-1","release":"2026.11"}`),
-		Payload:  []byte(`{"title":"quarterly report","version":` + n + `,"body":"Figures of the third quarter, reviewed by the finance team before publication on the intranet and in the annual letter to the members of the cooperative."}`),
+	return err
+}
+
+// parseThink reads FROM-TO, one time, or none.
+func parseThink(s string) (from, to time.Duration, err error) {
+	if s == "none" {
+		return 0, 0, nil
 	}
+	first, second, isRange := strings.Cut(s, "-")
+	if from, err = time.ParseDuration(first); err == nil {
+		if to = from; isRange {
+			to, err = time.ParseDuration(second)
+		}
+	}
+	if err != nil || from < 0 || to < from {
+		return 0, 0, misuse("--think %s: want a time such as 1s, a range such as 500ms-2s, or none", s)
+	}
+	return from, to, nil
+}
+
+func formatThink(from, to time.Duration) string { return from.String() + "-" + to.String() }
+
+// loadTable writes the result for people.
+func loadTable(w io.Writer, r *load.Result) {
+	row := func(what, format string, args ...any) { fmt.Fprintf(w, what+"\t"+format+"\n", args...) }
+	row("users", "%d, %d connections opened", r.Users, r.Connections)
+	row("time", "%s s, seed %d", number(r.Seconds), r.Seed)
+	row("requests answered", "%d, %s a second", r.Requests, number(r.PerSecond))
+	row("events acknowledged", "%d of %d%s", r.Acknowledged, r.Sent, listed(r.Statuses))
+	latency := func(what string, l load.Latency) {
+		if l.Count > 0 {
+			row(what, "p50 %s ms, p95 %s ms, p99 %s ms, longest %s ms", number(l.P50), number(l.P95), number(l.P99), number(l.Max))
+		}
+	}
+	latency("posts", r.Posts)
+	latency("questions", r.Questions)
+	if s := r.Server; s != nil {
+		row("batches stored", "%.0f of %.0f events, %s a stored event", s.Batches, s.Stored, strconv.FormatFloat(s.BatchesPerEvent, 'g', 3, 64))
+		row("server at most", "%s, %.0f goroutines, %.0f events waiting", megabytes(s.PeakResident), s.PeakGoroutines, s.PeakQueue)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Probe)) {
+		row(cell(name), "%s", number(r.Probe[name]))
+	}
+	if len(r.Errors)+len(r.Rejected) == 0 {
+		row("errors", "none")
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.Errors)) {
+		row("errors", "%d %s: %s", r.Errors[kind], cell(kind), cell(r.Examples[kind]))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(r.Rejected)) {
+		row("events rejected", "%d %s", r.Rejected[reason], cell(reason))
+	}
+	if r.GaveUp > 0 {
+		row("requests given up", "%d, %d events of which nobody knows", r.GaveUp, r.Open)
+	}
+	if c := r.Check; c != nil {
+		row("stored exactly once", "%d of %d acknowledged", c.Once, c.Acknowledged)
+		if c.Missing+c.Twice > 0 {
+			row("NOT AS ACKNOWLEDGED", "%d missing, %d more than once, such as %s", c.Missing, c.Twice, strings.Join(c.Examples, ", "))
+		}
+	}
+}
+
+// listed gives how many events have which status.
+func listed(statuses map[audit.Status]int64) string {
+	var parts []string
+	for _, status := range slices.Sorted(maps.Keys(statuses)) {
+		parts = append(parts, fmt.Sprintf("%d %s", statuses[status], status))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func megabytes(n float64) string {
+	if n == 0 {
+		return "memory unknown"
+	}
+	return number(n/(1<<20)) + " MiB"
 }
