@@ -23,6 +23,8 @@ import (
 //   - sums are of whole microseconds, bytes and tokens, exact, and divided once
 //     at the end, see [Sum]. So engines that sum natively agree with [Stream] to
 //     the last bit;
+//   - an engine may estimate percentiles and distinct counts of many records,
+//     within an error that the answer states, unless [WithExact] asks it not to;
 //   - texts are compared and ordered by their bytes.
 
 // Analyzer is the capability of a store that aggregates natively.
@@ -64,6 +66,8 @@ type Overview struct {
 	UniqueActors   int64   `json:"unique_actors"` // distinct actor ids that are not empty
 	UniqueTools    int64   `json:"unique_tools"`  // distinct tool names that are not empty
 	EnrichmentRate float64 `json:"enrichment_rate"`
+	// ActorsError is how far UniqueActors may be off, as a fraction of it: 0 where it is exact. See [WithExact].
+	ActorsError float64 `json:"unique_actors_error,omitempty"`
 }
 
 // Unit is the width of a bucket.
@@ -134,6 +138,8 @@ type Performance struct {
 	MaxMS            float64 `json:"max_ms"`
 	AvgRequestBytes  float64 `json:"avg_request_bytes"`
 	AvgResponseBytes float64 `json:"avg_response_bytes"`
+	// PercentileError is how far each percentile may be off, as a fraction of it: 0 where they are exact. See [WithExact].
+	PercentileError float64 `json:"percentile_error,omitempty"`
 }
 
 // DiscoveryKinds says which toolkit kinds count as discovery and which as
@@ -159,6 +165,9 @@ type Discovery struct {
 	Without           int64   `json:"without"`            // with a query call and no discovery call before it
 	Rate              float64 `json:"rate"`               // Before / QuerySessions
 	TopTools          []Group `json:"top_tools"`          // the ten most used discovery tools, calls outside any session included
+	// SessionsError is how far TotalSessions may be off, as a fraction of it, and the other numbers of
+	// sessions as the same fraction of TotalSessions: 0 where they are exact. See [WithExact].
+	SessionsError float64 `json:"sessions_error,omitempty"`
 }
 
 // MaxTopTools is the length of Discovery.TopTools at most.
@@ -178,4 +187,6 @@ type Enrichment struct {
 	AvgTokensFull  float64          `json:"avg_tokens_full"`
 	AvgTokensDedup float64          `json:"avg_tokens_dedup"`
 	UniqueSessions int64            `json:"unique_sessions"` // distinct (namespace, tenant, session id) with an id
+	// SessionsError is how far UniqueSessions may be off, as a fraction of it: 0 where it is exact. See [WithExact].
+	SessionsError float64 `json:"unique_sessions_error,omitempty"`
 }

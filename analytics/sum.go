@@ -43,6 +43,19 @@ func (s *Sum) Add(n int64) {
 	}
 }
 
+// AddSum adds another sum.
+func (s *Sum) AddSum(o Sum) {
+	var carry uint64
+	s.lo, carry = bits.Add64(s.lo, o.lo, 0)
+	s.hi, _ = bits.Add64(s.hi, o.hi, carry)
+}
+
+// Words gives the sum as high·2^64 + low, for an engine that keeps it.
+func (s Sum) Words() (high, low uint64) { return s.hi, s.lo }
+
+// SumOfWords is the sum high·2^64 + low, see [Sum.Words].
+func SumOfWords(high, low uint64) Sum { return Sum{high, low} }
+
 // Int gives the sum, or 2^63-1 where it is larger.
 func (s Sum) Int() int64 {
 	if s.hi != 0 || s.lo > math.MaxInt64 {

@@ -29,6 +29,18 @@ func TestSumAgainstBigIntegers(t *testing.T) {
 		if parts := analytics.SumOfParts(high, low); parts != sum {
 			t.Fatalf("by parts %v, by values %v", parts, sum)
 		}
+		half := len(values) / 2
+		var first, second analytics.Sum
+		for i, v := range values {
+			if i < half {
+				first.Add(v)
+			} else {
+				second.Add(v)
+			}
+		}
+		if first.AddSum(second); first != sum || analytics.SumOfWords(first.Words()) != sum {
+			t.Fatalf("the sum of two sums is %v, want %v", first, sum)
+		}
 		f, _ := new(big.Float).SetInt(want).Float64()
 		if sum.Float() != f {
 			t.Fatalf("Float is %v, want %v", sum.Float(), f)

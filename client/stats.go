@@ -23,13 +23,19 @@ func stat[T any](ctx context.Context, c *Client, name string, q *audit.Query, ow
 	for i := 0; i < len(own); i += 2 {
 		params.Set(own[i], own[i+1])
 	}
+	switch name {
+	case "overview", "performance", "discovery", "enrichment": // what an engine may estimate
+		if analytics.Exact(ctx) {
+			params.Set("exact", "true")
+		}
+	}
 	err = c.get(ctx, "/v1/stats/"+name, params, &out)
 	return out, plain(err)
 }
 
 // Overview gives the whole at a glance. Like every statistic but Count,
 // Distinct and DistinctPairs it looks at the last 24 hours where the question
-// has no bounds.
+// has no bounds. analytics.WithExact reaches the server's engine.
 func (c *Client) Overview(ctx context.Context, q *audit.Query) (*analytics.Overview, error) {
 	return stat[*analytics.Overview](ctx, c, "overview", q)
 }

@@ -37,8 +37,12 @@ func stat(g *globals, use, short string, args cobra.PositionalArgs, flags func(*
 		if err != nil {
 			return err
 		}
+		ctx := cmd.Context()
+		if f := cmd.Flags().Lookup(exactFlag); f != nil && f.Value.String() == "true" {
+			ctx = analytics.WithExact(ctx)
+		}
 		return g.ask(cmd, func(t trail) error {
-			v, human, err := ask(cmd.Context(), t, query, args)
+			v, human, err := ask(ctx, t, query, args)
 			if err != nil {
 				return err
 			}
@@ -46,6 +50,20 @@ func stat(g *globals, use, short string, args cobra.PositionalArgs, flags func(*
 		})
 	}
 	return cmd
+}
+
+const exactFlag = "exact"
+
+// exactly adds --exact to the statistics that an engine may estimate.
+func exactly(cmd *cobra.Command) {
+	cmd.Flags().Bool(exactFlag, false, "never estimate percentiles and distinct counts, however long that takes")
+}
+
+// within says how far an estimate may be off, nothing of what is exact.
+func within(w io.Writer, what string, relative float64) {
+	if relative > 0 {
+		fmt.Fprintf(w, "%s within\t%s\n", what, percent(relative))
+	}
 }
 
 func countStat(g *globals) *cobra.Command {
@@ -57,12 +75,13 @@ func countStat(g *globals) *cobra.Command {
 }
 
 func overviewStat(g *globals) *cobra.Command {
-	return stat(g, "overview", "The whole at a glance", cobra.NoArgs, nil,
+	return stat(g, "overview", "The whole at a glance", cobra.NoArgs, exactly,
 		func(ctx context.Context, t trail, q *audit.Query, _ []string) (any, func(io.Writer), error) {
 			o, err := t.Overview(ctx, q)
 			return o, func(w io.Writer) {
 				fmt.Fprintf(w, "calls\t%d\nsuccess rate\t%s\nerrors\t%d\naverage duration\t%s\nactors\t%d\ntools\t%d\nenrichment rate\t%s\n",
 					o.Total, percent(o.SuccessRate), o.ErrorCount, millis(o.AvgDurationMS), o.UniqueActors, o.UniqueTools, percent(o.EnrichmentRate))
+				within(w, "actors", o.ActorsError)
 			}, err
 		})
 }
@@ -102,23 +121,25 @@ func groupTable(w io.Writer, groups []analytics.Group) {
 }
 
 func performanceStat(g *globals) *cobra.Command {
-	return stat(g, "performance", "Percentiles of durations, and sizes", cobra.NoArgs, nil,
+	return stat(g, "performance", "Percentiles of durations, and sizes", cobra.NoArgs, exactly,
 		func(ctx context.Context, t trail, q *audit.Query, _ []string) (any, func(io.Writer), error) {
 			p, err := t.Performance(ctx, q)
 			return p, func(w io.Writer) {
 				fmt.Fprintf(w, "median\t%s\n95th percentile\t%s\n99th percentile\t%s\naverage\t%s\nmaximum\t%s\naverage request\t%.0f B\naverage response\t%.0f B\n",
 					millis(p.P50MS), millis(p.P95MS), millis(p.P99MS), millis(p.AvgMS), millis(p.MaxMS), p.AvgRequestBytes, p.AvgResponseBytes)
+				within(w, "percentiles", p.PercentileError)
 			}, err
 		})
 }
 
 func discoveryStat(g *globals) *cobra.Command {
-	return stat(g, "discovery", "Sessions that looked around before they asked", cobra.NoArgs, nil,
+	return stat(g, "discovery", "Sessions that looked around before they asked", cobra.NoArgs, exactly,
 		func(ctx context.Context, t trail, q *audit.Query, _ []string) (any, func(io.Writer), error) {
 			d, err := t.Discovery(ctx, q)
 			return d, func(w io.Writer) {
 				fmt.Fprintf(w, "sessions\t%d\nwith discovery\t%d\nwith queries\t%d\ndiscovery first\t%d\nwithout discovery\t%d\nrate\t%s\n",
 					d.TotalSessions, d.DiscoverySessions, d.QuerySessions, d.Before, d.Without, percent(d.Rate))
+				within(w, "sessions", d.SessionsError)
 				if len(d.TopTools) > 0 {
 					fmt.Fprintln(w)
 					groupTable(w, d.TopTools)
@@ -128,12 +149,13 @@ func discoveryStat(g *globals) *cobra.Command {
 }
 
 func enrichmentStat(g *globals) *cobra.Command {
-	return stat(g, "enrichment", "What context was added to answers, and its cost", cobra.NoArgs, nil,
+	return stat(g, "enrichment", "What context was added to answers, and its cost", cobra.NoArgs, exactly,
 		func(ctx context.Context, t trail, q *audit.Query, _ []string) (any, func(io.Writer), error) {
 			e, err := t.Enrichment(ctx, q)
 			return e, func(w io.Writer) {
 				fmt.Fprintf(w, "calls\t%d\nenriched\t%d\nrate\t%s\ntokens\t%d\ntokens after deduplication\t%d\ntokens saved\t%d\nsessions\t%d\n",
 					e.Calls, e.Enriched, percent(e.Rate), e.TokensFull, e.TokensDedup, e.TokensSaved, e.UniqueSessions)
+				within(w, "sessions", e.SessionsError)
 				for _, mode := range slices.Sorted(maps.Keys(e.ByMode)) {
 					fmt.Fprintf(w, "mode %s\t%d\n", cell(mode), e.ByMode[mode])
 				}

@@ -126,6 +126,8 @@ func TestBadQuestions(t *testing.T) {
 		"/v1/stats/breakdown?dimension=tenant&dimension=persona": "dimension",
 		"/v1/stats/distinct":                                     "column",
 		"/v1/stats/distinct?column=payload":                      "column",
+		"/v1/stats/overview?exact=perhaps":                       "exact",
+		"/v1/stats/count?exact=true":                             "exact",
 		"/v1/stats/distinct-pairs?a=actor":                       "b",
 		"/v1/chains?actor=x":                                     "actor",
 		"/v1/policy?x=1":                                         "x",

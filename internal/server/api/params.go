@@ -21,6 +21,7 @@ const (
 	paramColumn     = "column"
 	paramA          = "a"
 	paramB          = "b"
+	paramExact      = "exact"
 	paramFormat     = "format"
 	paramDurability = "durability"
 )

@@ -58,8 +58,30 @@ func stat[O any](a *API, name, summary, doc string, own []*huma.Param, run func(
 				return out, audit.Invalid(p.Name, "is required")
 			}
 		}
+		if ctx, err = exactly(ctx, params); err != nil {
+			return out, err
+		}
 		return run(ctx, q, params)
 	})
+}
+
+// exactParam is a parameter of those statistics that an engine may estimate.
+func exactParam() []*huma.Param {
+	p := queryParam(paramExact, "true: percentiles and distinct counts are never estimated, however long that takes; else the answer tells the error of what is", false)
+	p.Schema = &huma.Schema{Type: huma.TypeBoolean}
+	return []*huma.Param{p}
+}
+
+// exactly passes the parameter exact on.
+func exactly(ctx context.Context, params url.Values) (context.Context, error) {
+	switch v := params.Get(paramExact); {
+	case !params.Has(paramExact), v == "false":
+		return ctx, nil
+	case v == "true":
+		return analytics.WithExact(ctx), nil
+	default:
+		return nil, audit.Invalid(paramExact, "is %q, want true or false", clip(v))
+	}
 }
 
 func (a *API) registerStats() {
@@ -69,7 +91,7 @@ func (a *API) registerStats() {
 			n, err := t.Count(ctx, q)
 			return countAnswer{n}, err
 		})
-	stat(a, "overview", "The whole at a glance", "Totals, rates and distinct values.", nil,
+	stat(a, "overview", "The whole at a glance", "Totals, rates and distinct values.", exactParam(),
 		func(ctx context.Context, q *audit.Query, _ url.Values) (*analytics.Overview, error) {
 			return t.Overview(ctx, q)
 		})
@@ -99,15 +121,15 @@ func (a *API) registerStats() {
 			groups, err := t.Breakdown(ctx, q, p.Get(paramDimension), n)
 			return breakdownAnswer{list(groups)}, err
 		})
-	stat(a, "performance", "Durations and sizes", "Continuous percentiles of durations, and average sizes.", nil,
+	stat(a, "performance", "Durations and sizes", "Continuous percentiles of durations, and average sizes.", exactParam(),
 		func(ctx context.Context, q *audit.Query, _ url.Values) (*analytics.Performance, error) {
 			return t.Performance(ctx, q)
 		})
-	stat(a, "discovery", "Sessions that looked around before they asked", "Compares the first discovery call of each session with its first query call.", nil,
+	stat(a, "discovery", "Sessions that looked around before they asked", "Compares the first discovery call of each session with its first query call.", exactParam(),
 		func(ctx context.Context, q *audit.Query, _ url.Values) (*analytics.Discovery, error) {
 			return t.Discovery(ctx, q)
 		})
-	stat(a, "enrichment", "Context added to answers", "How often, how, and what it cost in tokens.", nil,
+	stat(a, "enrichment", "Context added to answers", "How often, how, and what it cost in tokens.", exactParam(),
 		func(ctx context.Context, q *audit.Query, _ url.Values) (*analytics.Enrichment, error) {
 			return t.Enrichment(ctx, q)
 		})
