@@ -56,6 +56,11 @@ type Options struct {
 	// Now are those below where they are left out.
 	Retention retention.Options
 
+	// RelayInterval is how often records that transactions of the application
+	// captured are brought into the store, see RecordTx; 0 is a second, negative
+	// never (another process does).
+	RelayInterval time.Duration
+
 	DiscoveryKinds analytics.DiscoveryKinds // which toolkit kinds count as which; zero is the default
 
 	Observer audit.Observer   // told of every operation on the store; may be nil
@@ -77,6 +82,7 @@ type Trail struct {
 	letters *spool.DeadLetters // nil: none
 
 	retention *retention.Loop
+	relay     *relay // nil: the store has no outbox
 
 	secret     secret
 	closeOnce  sync.Once
@@ -139,6 +145,7 @@ func New(store audit.Store, opt Options) (*Trail, error) {
 		_ = t.closeSpool(ctx) // what is in it stays there
 		return nil, err
 	}
+	t.startRelay()
 	return t, nil
 }
 
@@ -206,16 +213,20 @@ func (t *Trail) Ping(ctx context.Context) error {
 // Flush writes what is waiting and returns when the store has it.
 func (t *Trail) Flush(ctx context.Context) error { return t.recorder.Flush(ctx) }
 
-// Close refuses new events, writes what is waiting, closes the spool and the
-// store, and gives the exact balance: Account.Unwritten is what ctx left no
-// time for, and Account.Spooled what is safe in the spool for the next start.
-// Close is safe to call more than once.
+// Close refuses new events, writes what is waiting, brings what committed
+// transactions captured into the store, closes the spool and the store, and
+// gives the exact balance: Account.Unwritten is what ctx left no time for, and
+// Account.Spooled what is safe in the spool for the next start. Close is safe
+// to call more than once.
 func (t *Trail) Close(ctx context.Context) (recorder.Account, error) {
 	t.closeOnce.Do(func() {
 		swept := make(chan error, 1)
 		go func() { swept <- t.retention.Close(ctx) }()
 		t.closeCount, t.closeErr = t.recorder.Close(ctx)
 		t.report(t.closeCount)
+		if t.relay != nil {
+			t.relay.close(ctx)
+		}
 		close(t.closed)
 		if err := t.closeSpool(ctx); err != nil && t.closeErr == nil {
 			t.closeErr = err

@@ -59,6 +59,7 @@ func (t *Trail) newRetention() (*retention.Loop, error) {
 		opt.Now = t.opt.Now
 	}
 	keeper, _ := audit.As[audit.Keeper](t.store)
+	opt.Partitions, _ = audit.As[retention.Partitioner](t.store)
 	return retention.New(pruner{t}, keeper, opt)
 }
 

@@ -30,6 +30,10 @@ type Options struct {
 	Owner     string           // names this process to the others; "" is one of its own
 	Logger    *slog.Logger     // nil is slog.Default()
 	Now       func() time.Time // the wall clock; nil is time.Now
+
+	// Partitions is the engine's capability; nil where it has none. annals.New
+	// fills it in.
+	Partitions Partitioner
 }
 
 // withDefaults checks the options and fills in what is left out.

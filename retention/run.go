@@ -37,7 +37,10 @@ func (l *Loop) run(ctx context.Context, waiting bool) (*Run, error) {
 	r := &Run{Started: l.opt.Now().UTC()}
 	if err == nil {
 		l.set(func(s *State) { s.Leading = true })
-		err = l.deleteDue(ctx, r)
+		l.makePartitions(ctx)
+		if err = l.deleteDue(ctx, r); err == nil {
+			l.maintain(ctx)
+		}
 		l.giveBack(ctx)
 	}
 	r.Ended, r.Seconds = l.opt.Now().UTC(), time.Since(start).Seconds()

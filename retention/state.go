@@ -8,17 +8,19 @@ import (
 // State is what the loop of this process has done so far. Counters begin at
 // its start.
 type State struct {
-	Running      bool      `json:"running" doc:"the loop is on in this process"`
-	Leading      bool      `json:"leading" doc:"this process is deleting now"`
-	Runs         int64     `json:"runs" doc:"runs since the start, those that failed among them"`
-	Errors       int64     `json:"errors" doc:"runs that failed"`
-	GivenUp      int64     `json:"given_up" doc:"runs that ended early because the caller went away or the process stops"`
-	Deleted      int64     `json:"deleted" doc:"records deleted since the start"`
-	SkippedLease int64     `json:"skipped_lease" doc:"times that another process was deleting"`
-	SkippedClock int64     `json:"skipped_clock" doc:"times that the clock had been set, or the machine had slept"`
-	LastRun      *Run      `json:"last_run,omitempty" doc:"the last run of this process"`
-	LastSuccess  time.Time `json:"last_success_at,omitzero" doc:"when a run last ended well"`
-	NextRun      time.Time `json:"next_run_at,omitzero" doc:"when the loop looks again"`
+	Running         bool      `json:"running" doc:"the loop is on in this process"`
+	Leading         bool      `json:"leading" doc:"this process is deleting now"`
+	Runs            int64     `json:"runs" doc:"runs since the start, those that failed among them"`
+	Errors          int64     `json:"errors" doc:"runs that failed"`
+	GivenUp         int64     `json:"given_up" doc:"runs that ended early because the caller went away or the process stops"`
+	Deleted         int64     `json:"deleted" doc:"records deleted since the start, but for those of partitions"`
+	Dropped         int64     `json:"dropped_partitions" doc:"partitions dropped since the start, where the engine has them"`
+	PartitionErrors int64     `json:"partition_errors" doc:"steps that make, drop or maintain partitions and failed; deletion goes on without them"`
+	SkippedLease    int64     `json:"skipped_lease" doc:"times that another process was deleting"`
+	SkippedClock    int64     `json:"skipped_clock" doc:"times that the clock had been set, or the machine had slept"`
+	LastRun         *Run      `json:"last_run,omitempty" doc:"the last run of this process"`
+	LastSuccess     time.Time `json:"last_success_at,omitzero" doc:"when a run last ended well"`
+	NextRun         time.Time `json:"next_run_at,omitzero" doc:"when the loop looks again"`
 }
 
 // State gives a snapshot for metrics and for people.

@@ -29,7 +29,7 @@ var testLibs = []string{
 var domain = []string{"audit", "policy", "redact", "chain", "analytics", "recorder", "retention", "spool"}
 
 var rules = []rule{
-	{pkg: "", own: domain, tests: []string{"zombiezen.com/go/sqlite"}},
+	{pkg: "", own: domain, tests: []string{"zombiezen.com/go/sqlite", "modernc.org/sqlite"}},
 	{pkg: "audit"},
 	{pkg: "policy", own: []string{"audit"}},
 	{pkg: "redact", own: []string{"audit"}},
@@ -45,7 +45,7 @@ var rules = []rule{
 	{pkg: "ingest/...", own: []string{"audit"}},
 	{pkg: "export/...", own: []string{"audit"}},
 	{pkg: "client", own: append([]string{""}, domain...)},
-	{pkg: "internal/crashtest", own: append([]string{"", "client", "store/...", "internal/..."}, domain...)},
+	{pkg: "internal/crashtest", own: append([]string{"", "client", "store/...", "internal/..."}, domain...), tests: []string{"github.com/jackc/pgx/v5"}},
 	{pkg: "internal/model", own: []string{"audit", "chain"}},
 	{pkg: "internal/faultstore", own: []string{"audit", "chain", "analytics"}},
 	{pkg: "internal/server/...", own: append([]string{"", "client", "ingest/...", "export/...", "internal/server/..."}, domain...),
@@ -54,11 +54,12 @@ var rules = []rule{
 	{pkg: "internal/backends", own: append([]string{"", "store/...", "internal/config"}, domain...)},
 	{pkg: "internal/cli/...", own: append([]string{"", "client", "ingest/...", "export/...", "internal/..."}, domain...),
 		libs: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}, tests: []string{"zombiezen.com/go/sqlite"}},
-	{pkg: "internal/conformance", own: []string{"audit", "chain", "analytics", "store/...", "internal/..."}},
+	{pkg: "internal/conformance", own: []string{"audit", "chain", "analytics", "store/...", "internal/..."}, tests: []string{"github.com/jackc/pgx/v5"}},
 	{pkg: "internal/enginetest", libs: []string{"github.com/jackc/pgx/v5"}},
 	{pkg: "internal/load", own: append([]string{"client"}, domain...)},
 	{pkg: "internal/overload", own: append([]string{"", "internal/..."}, domain...)},
 	{pkg: "internal/archtest"},
+	{pkg: "internal/benchdata", own: []string{"audit"}},
 	{pkg: "cmd/annals", own: []string{"internal/cli"}},
 	{pkg: "bench/...", own: append([]string{"", "store/...", "internal/..."}, domain...), libs: []string{"zombiezen.com/go/sqlite", "github.com/rs/zerolog"}},
 }

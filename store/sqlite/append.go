@@ -17,37 +17,43 @@ func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Resul
 		if err != nil {
 			return err
 		}
-		results = make([]audit.Result, len(recs))
-		for i, r := range recs {
-			switch {
-			case r.ID.IsZero():
-				results[i].Err = errNoID()
-				continue
-			case r.Sequence != 0 || !r.Hash.IsZero():
-				// A position that no chain gave would be one that no verification can explain.
-				results[i].Err = audit.Invalid("sequence", "a record that already has a place in a chain cannot be appended")
-				continue
-			}
-			scope, err := b.scope(r.Scope())
-			if err != nil {
-				return err
-			}
-			stored, err := b.insert(scope, r)
-			if err != nil {
-				return err
-			}
-			if !stored {
-				if results[i], err = b.repeated(scope, r); err != nil {
-					return err
-				}
-			}
-		}
-		return b.flush()
+		results, err = b.plain(recs)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return results, nil
+}
+
+// plain stores the records outside any chain.
+func (b *batch) plain(recs []*audit.Record) ([]audit.Result, error) {
+	results := make([]audit.Result, len(recs))
+	for i, r := range recs {
+		switch {
+		case r.ID.IsZero():
+			results[i].Err = errNoID()
+			continue
+		case r.Sequence != 0 || !r.Hash.IsZero():
+			// A position that no chain gave would be one that no verification can explain.
+			results[i].Err = audit.Invalid("sequence", "a record that already has a place in a chain cannot be appended")
+			continue
+		}
+		scope, err := b.scope(r.Scope())
+		if err != nil {
+			return nil, err
+		}
+		stored, err := b.insert(scope, r)
+		if err != nil {
+			return nil, err
+		}
+		if !stored {
+			if results[i], err = b.repeated(scope, r); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return results, b.flush()
 }
 
 func errNoID() error { return audit.Invalid("id", "is required") }
@@ -78,7 +84,7 @@ func (s *Store) AppendChained(ctx context.Context, recs []*audit.Record) ([]audi
 		if err != nil {
 			return err
 		}
-		c := chained{batch: b, results: make([]audit.Result, len(recs))}
+		c := b.chained(recs)
 		err = c.append(recs)
 		results, sealed = c.results, c.fresh
 		return err
@@ -102,6 +108,11 @@ type chained struct {
 	at      []int           // its place in the caller's list
 	links   map[int64][]*audit.Record
 	order   []int64 // the scopes, in the order in which they come up
+}
+
+// chained begins one.
+func (b *batch) chained(recs []*audit.Record) *chained {
+	return &chained{batch: b, results: make([]audit.Result, len(recs))}
 }
 
 func (c *chained) append(recs []*audit.Record) error {

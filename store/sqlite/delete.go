@@ -3,313 +3,195 @@ package sqlite
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"time"
-
-	z "zombiezen.com/go/sqlite"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
 )
 
-// DeleteExpired implements audit.Store: one transaction, which also leaves the
-// anchors of chained records.
+// DeleteExpired implements audit.Store. A file has one writer, whom 10,000
+// deletions in one transaction would hold up for a quarter of a second. So the
+// records are chosen in a snapshot, which holds nobody up. Then their anchors are
+// stored, and then they are removed in the order of arrival, in transactions
+// between which others get their turn. What a chain is verified to be is right
+// after each of them (see chain.Anchor). If the process dies in between, what
+// the anchors name and is still there is deleted by the next call, which leaves
+// an anchor of its own. Where an error ends a call, the number is what it had
+// deleted until then.
 func (s *Store) DeleteExpired(ctx context.Context, cut audit.Cut, limit int) (deleted int, err error) {
 	sel, err := s.expired(&cut)
-	if err != nil {
+	if err != nil || sel == nil {
 		return 0, err
 	}
-	// Most sweeps find nothing, and need not hold up writers to see that.
-	some := false
-	err = s.read(ctx, func(v *view) (err error) {
-		if sel != nil && limit > 0 {
-			some, err = sel.any(v)
-		}
-		return err
-	})
-	if err != nil || !some {
-		return 0, err
-	}
-	err = s.write(ctx, func(w *writer) error {
-		b, err := w.batch()
+	for deleted < limit {
+		want := limit - deleted
+		var list []doomed
+		var blocks []int64
+		err := s.read(ctx, func(v *view) (err error) {
+			list, blocks, err = sel.find(v, want)
+			return err
+		})
 		if err != nil {
-			return err
+			return deleted, err
 		}
-		d := &deletion{batch: b, cut: &cut, links: map[int64][]chain.Link{}}
-		if err := d.run(sel, limit); err != nil {
-			return err
+		if err := s.anchor(ctx, list, cut.Reason); err != nil {
+			return deleted, err
 		}
-		deleted = d.deleted
-		return d.anchors(s.opt.Now())
-	})
-	if err != nil {
-		return 0, err
+		n, err := s.remove(ctx, list)
+		deleted += n
+		if err != nil {
+			return deleted, err
+		}
+		if err := s.tighten(ctx, blocks); err != nil {
+			return deleted, err
+		}
+		if len(list) < want {
+			break
+		}
+		// Else it is done, but for what another process deleted meanwhile.
 	}
 	return deleted, nil
 }
 
-// expiry finds the records that a Cut selects.
-type expiry struct {
-	statement
-	expiredAt, before int64          // microseconds; math.MinInt64 where there is none
-	read              []*audit.Query // holds that only the whole record can answer
-}
+// turn is how long one of several transactions in a row works before it
+// commits, which takes two to four times as long: of so few records each lies
+// on pages of its own, in every index.
+const turn = 1500 * time.Microsecond
 
-// expired translates a Cut; nil when it selects nothing.
-func (s *Store) expired(cut *audit.Cut) (*expiry, error) {
-	e := &expiry{expiredAt: math.MinInt64, before: math.MinInt64}
-	var w where
-	w.add("SELECT r.n, r.scope, ifnull(r.sequence, 0), b.prev_hash, b.hash"+selectRow+"r.n BETWEEN ? AND ? AND r.kind = 'event' AND (0", slotFirst, slotLast)
-	if !cut.ExpiredAt.IsZero() {
-		e.expiredAt = cut.ExpiredAt.UnixMicro()
-		w.add(" OR r.expires_at <> 0 AND r.expires_at <= ?", e.expiredAt)
-	}
-	if !cut.RecordedBefore.IsZero() {
-		e.before = ceilMicros(cut.RecordedBefore)
-		w.add(" OR ifnull(r.recorded_at, ?) < ?", audit.Micros(time.Time{}), e.before)
-	}
-	w.add(")")
-	if e.expiredAt == math.MinInt64 && e.before == math.MinInt64 {
-		return nil, nil
-	}
-	var holds []*audit.Query
-	for _, h := range cut.Holds {
-		if h.Text != "" || h.Open {
-			e.read = append(e.read, h)
-		} else {
-			holds = append(holds, h)
-		}
-	}
-	// In groups, as SQLite takes expressions that are at most 1,000 deep.
-	for group := range slices.Chunk(holds, holdGroup) {
-		w.add(" AND NOT (0")
-		for _, h := range group {
-			if err := w.hold(h); err != nil {
-				return nil, err
+// inTurns takes the steps 0 to n-1 in transactions of one turn each, and counts
+// those that report that they did something. After each it rests as long as the
+// file was held: the writer goes from one caller to the next in the order in
+// which they came, and other processes, which only look now and then, find the
+// file free.
+func (s *Store) inTurns(ctx context.Context, n int, step func(b *batch, i int) (did bool, err error)) (count int, err error) {
+	for next := 0; next < n; {
+		at, did := next, 0
+		var began time.Time
+		err := s.write(ctx, func(w *writer) error {
+			began = time.Now()
+			b, err := w.batch()
+			if err != nil {
+				return err
 			}
+			for ; at < n && (at == next || time.Since(began) < turn); at++ {
+				some, err := step(b, at)
+				if err != nil {
+					return err
+				}
+				if some {
+					did++
+				}
+			}
+			return b.flush()
+		})
+		if err != nil {
+			return count, err
 		}
-		w.add(")")
+		next, count = at, count+did
+		if next == n {
+			break
+		}
+		if err := s.pause(ctx, time.Since(began)); err != nil {
+			return count, err
+		}
 	}
-	w.add(" LIMIT ?", slotLimit)
-	e.statement = statement{sql: s.sql(w.sql.String()), args: w.args}
-	return e, nil
+	return count, nil
 }
 
-const holdGroup = 50
-
-// ceilMicros rounds up: records hold whole microseconds, so what is before t is before that.
-func ceilMicros(t time.Time) int64 {
-	us := t.UnixMicro()
-	if time.UnixMicro(us).Before(t) {
-		us++
+// pause waits; it ends early with an error when the store is closed or the
+// caller gives up.
+func (s *Store) pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-s.closing:
+		return audit.ErrClosed
+	case <-ctx.Done():
+		return translate(ctx, ctx.Err())
 	}
-	return us
 }
 
-// hold adds the condition that a legal hold protects the record as one more of a list.
-func (w *where) hold(q *audit.Query) error {
-	var h where
-	h.add("1")
-	if !q.From.IsZero() {
-		h.add(" AND r.occurred_at >= ?", ceilMicros(q.From))
-	}
-	if !q.To.IsZero() {
-		h.add(" AND r.occurred_at < ?", ceilMicros(q.To))
-	}
-	var names where
-	for i := range q.Filters {
-		f := &q.Filters[i]
-		if f.Field == "namespace" || f.Field == "tenant" {
-			names.and()
-			names.text("s."+f.Field, f)
+// anchor stores the records that stand for the links of those on the list.
+func (s *Store) anchor(ctx context.Context, list []doomed, reason string) error {
+	links := map[int64][]chain.Link{}
+	var scopes []int64
+	for i := range list {
+		r := &list[i]
+		if r.link.Sequence <= 0 {
 			continue
 		}
-		if err := h.filter(f); err != nil {
-			return err
+		if links[r.scope] == nil {
+			scopes = append(scopes, r.scope)
+		}
+		links[r.scope] = append(links[r.scope], r.link)
+	}
+	slices.Sort(scopes)
+	type piece struct {
+		scope int64
+		runs  []chain.Run
+	}
+	var pieces []piece
+	for _, scope := range scopes {
+		slices.SortFunc(links[scope], func(a, b chain.Link) int { return cmp.Compare(a.Sequence, b.Sequence) })
+		for runs := range slices.Chunk(chain.Runs(links[scope]), chain.MaxRuns) {
+			pieces = append(pieces, piece{scope, runs})
 		}
 	}
-	if names.sql.Len() > 0 {
-		h.add(" AND r.scope IN (SELECT s.scope FROM @scopes s WHERE "+names.sql.String()+")", names.args...)
-	}
-	// A condition on a NULL is neither true nor false; it does not hold the record.
-	w.add(" OR ifnull("+h.sql.String()+", 0)", h.args...)
-	return nil
-}
-
-// any reports whether there is something to delete, as far as SQL can tell.
-func (e *expiry) any(v *view) (some bool, err error) {
-	if err := v.load(); err != nil {
-		return false, err
-	}
-	for i := range v.blocks {
-		b := &v.blocks[i]
-		if !e.touches(*b) {
-			continue
-		}
-		st, err := e.prepare(v.conns[0], &slotValues{slotFirst: b.first(), slotLast: b.end() - 1, slotLimit: 1})
+	now := s.opt.Now()
+	_, err := s.inTurns(ctx, len(pieces), func(b *batch, i int) (bool, error) {
+		p := &pieces[i]
+		name, err := b.name(p.scope)
 		if err != nil {
 			return false, err
 		}
-		if some, err = st.Step(); some || err != nil {
-			return some, err
+		r := chain.Anchor(chain.Key{Scope: name}, p.runs, reason, now)
+		if err := b.seal(p.scope, name, []*audit.Record{r}); err != nil {
+			return false, err
 		}
-	}
-	return false, nil
-}
-
-// touches reports whether the block may hold something to delete.
-func (e *expiry) touches(b block) bool {
-	return b.minExpires <= e.expiredAt || b.minRecorded < e.before
-}
-
-// deletion is one transaction that deletes.
-type deletion struct {
-	*batch
-	cut     *audit.Cut
-	deleted int
-	links   map[int64][]chain.Link
-}
-
-// doomed is one record to delete.
-type doomed struct {
-	n, scope int64
-	link     chain.Link
-}
-
-func (d *deletion) run(sel *expiry, limit int) error {
-	blocks, err := loadBlocks(d.conn, d.s.sql(selectBlocks))
-	if err != nil {
-		return err
-	}
-	for i := range blocks {
-		b := &blocks[i]
-		if !sel.touches(*b) {
-			continue
+		if _, err := b.insert(p.scope, r); err != nil {
+			return false, headMisfit(err, name)
 		}
-		list, err := d.find(sel, b, limit-d.deleted)
-		if err != nil {
-			return err
-		}
-		for _, r := range list {
-			if err := d.delete(r); err != nil {
-				return err
-			}
-		}
-		if err := d.narrow(b, i == len(blocks)-1); err != nil {
-			return err
-		}
-		if d.deleted += len(list); d.deleted >= limit {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (d *deletion) find(sel *expiry, b *block, limit int) ([]doomed, error) {
-	values := slotValues{slotFirst: b.first(), slotLast: b.end() - 1, slotLimit: limit}
-	if sel.read != nil {
-		values[slotLimit] = blockSize // some of them may be held
-	}
-	st, err := sel.prepare(d.conn, &values)
-	if err != nil {
-		return nil, err
-	}
-	var list []doomed
-	for {
-		more, err := st.Step()
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			break
-		}
-		r := doomed{n: st.ColumnInt64(0), scope: st.ColumnInt64(1), link: chain.Link{Sequence: st.ColumnInt64(2)}}
-		st.ColumnBytes(3, r.link.PrevHash[:])
-		st.ColumnBytes(4, r.link.Hash[:])
-		list = append(list, r)
-	}
-	if sel.read == nil {
-		return list, nil
-	}
-	var bad error
-	list = slices.DeleteFunc(list, func(r doomed) bool {
-		var rec *audit.Record
-		_, err := d.one(d.s.selectByN, func(st *z.Stmt) { rec, bad = decodeNew(st, d.name) }, r.n)
-		bad = cmp.Or(bad, err)
-		return bad != nil || !d.cut.Selects(rec)
+		return true, nil
 	})
-	return list[:min(len(list), limit)], bad
+	return err
 }
 
-func (d *deletion) delete(r doomed) error {
-	tables := []string{"DELETE FROM @records WHERE n = ?", "DELETE FROM @bodies WHERE n = ?", "DELETE FROM @text WHERE rowid = ?"}
-	if !d.s.text {
-		tables = tables[:2]
-	}
-	for _, sql := range tables {
-		if err := d.conn.run(d.s.sql(sql), r.n); err != nil {
+// remove deletes those on the list that are still there, and counts them.
+func (s *Store) remove(ctx context.Context, list []doomed) (int, error) {
+	record, body, text := s.sql("DELETE FROM @records WHERE n = ?"), s.sql("DELETE FROM @bodies WHERE n = ?"), s.sql("DELETE FROM @text WHERE rowid = ?")
+	return s.inTurns(ctx, len(list), func(b *batch, i int) (bool, error) {
+		n := list[i].n
+		if err := b.conn.run(record, n); err != nil || b.Changes() == 0 {
+			return false, err
+		}
+		if err := b.conn.run(body, n); err != nil || !s.text {
+			return true, err
+		}
+		if err := b.conn.run(text, n); err != nil || (i+1)%purgeEvery != 0 {
+			return true, err
+		}
+		return true, b.purge()
+	})
+}
+
+// purgeEvery is after how many deletions the full text index is purged a little.
+const purgeEvery = 64
+
+// purge rewrites some pages of the full text index where half of it stands for
+// deleted records. SQLite would do so by itself in some transaction or other, and
+// in one that deletes a hundred records it goes on for a quarter of a second. So
+// it is told never to, but here.
+func (w *writer) purge() error {
+	for _, set := range []string{"'deletemerge', 50", "'merge', 8", noPurge} {
+		if err := w.run(w.s.sql("INSERT INTO @text(@text, rank) VALUES(" + set + ")")); err != nil {
 			return err
 		}
-	}
-	if r.link.Sequence > 0 {
-		d.links[r.scope] = append(d.links[r.scope], r.link)
 	}
 	return nil
 }
 
-// narrow writes what the block holds now, so that later sweeps pass it over.
-// An empty block is removed, but for the last: it remembers the last place given out.
-func (d *deletion) narrow(b *block, last bool) error {
-	var set [4]any
-	_, err := d.one(d.s.sql("SELECT min(occurred_at), max(occurred_at), min(ifnull(recorded_at, 0)), min(nullif(expires_at, 0)) FROM @records WHERE n BETWEEN ? AND ?"),
-		func(st *z.Stmt) {
-			for i := range set {
-				if !st.ColumnIsNull(i) {
-					set[i] = st.ColumnInt64(i)
-				}
-			}
-		}, b.first(), b.end()-1)
-	switch {
-	case err != nil:
-		return err
-	case set[0] != nil:
-		return d.conn.run(d.s.sql("UPDATE @blocks SET min_occurred = ?, max_occurred = ?, min_recorded = ?, min_expires = ? WHERE block = ?"),
-			set[0], set[1], set[2], set[3], b.number)
-	case last:
-		// Bounds that hold nothing and that the next record widens to its own.
-		return d.conn.run(d.s.sql("UPDATE @blocks SET min_occurred = ?, max_occurred = ?, min_recorded = ?, min_expires = NULL WHERE block = ?"),
-			int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64), b.number)
-	}
-	return d.conn.run(d.s.sql("DELETE FROM @blocks WHERE block = ?"), b.number)
-}
-
-// anchors stores the records that stand for the links that were deleted.
-func (d *deletion) anchors(now time.Time) error {
-	scopes := make([]int64, 0, len(d.links))
-	for scope := range d.links {
-		scopes = append(scopes, scope)
-	}
-	slices.Sort(scopes)
-	for _, scope := range scopes {
-		name, err := d.name(scope)
-		if err != nil {
-			return err
-		}
-		links := d.links[scope]
-		slices.SortFunc(links, func(a, b chain.Link) int { return cmp.Compare(a.Sequence, b.Sequence) })
-		var recs []*audit.Record
-		for runs := range slices.Chunk(chain.Runs(links), chain.MaxRuns) {
-			recs = append(recs, chain.Anchor(chain.Key{Scope: name}, runs, d.cut.Reason, now))
-		}
-		if err := d.seal(scope, name, recs); err != nil {
-			return err
-		}
-		for _, r := range recs {
-			if _, err := d.insert(scope, r); err != nil {
-				return headMisfit(err, name)
-			}
-		}
-	}
-	return d.flush()
-}
+// noPurge is a setting of the full text index, which is stored in the file.
+const noPurge = "'deletemerge', 0"

@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 	z "zombiezen.com/go/sqlite"
 
 	"github.com/annals-dev/annals/audit"
@@ -58,7 +60,13 @@ func (c *conn) must(t testing.TB, sql string, args ...any) {
 	}
 }
 
-func appendAll(t testing.TB, s *Store, recs []*audit.Record) {
+// tester is a test or one run of a random test.
+type tester interface {
+	rapid.TB
+	Context() context.Context
+}
+
+func appendAll(t tester, s *Store, recs []*audit.Record) {
 	t.Helper()
 	results, err := s.Append(t.Context(), recs)
 	if err != nil {
@@ -67,7 +75,7 @@ func appendAll(t testing.TB, s *Store, recs []*audit.Record) {
 	noErrors(t, results)
 }
 
-func chainAll(t testing.TB, s *Store, recs []*audit.Record) {
+func chainAll(t tester, s *Store, recs []*audit.Record) {
 	t.Helper()
 	results, err := s.AppendChained(t.Context(), recs)
 	if err != nil {
@@ -76,7 +84,7 @@ func chainAll(t testing.TB, s *Store, recs []*audit.Record) {
 	noErrors(t, results)
 }
 
-func noErrors(t testing.TB, results []audit.Result) {
+func noErrors(t rapid.TB, results []audit.Result) {
 	t.Helper()
 	for i, r := range results {
 		if r.Err != nil {

@@ -228,8 +228,12 @@ func (s *Store) create(c *conn) error {
 	text := 1
 	if s.opt.NoFullText {
 		text = 0
-	} else if err := exec(c.Conn, s.sql(createText)); err != nil {
-		return err
+	} else {
+		for _, step := range []string{createText, "INSERT INTO @text(@text, rank) VALUES(" + noPurge + ")"} {
+			if err := exec(c.Conn, s.sql(step)); err != nil {
+				return err
+			}
+		}
 	}
 	return c.run(s.sql("INSERT INTO @meta(key, value) VALUES(?, ?)"), metaText, text)
 }

@@ -58,11 +58,17 @@ func sameTenant(recs []*audit.Record) []*audit.Record {
 	return recs
 }
 
+// process is this program once more, to run the test named.
+func process(test, env string) *osexec.Cmd {
+	cmd := osexec.Command(os.Args[0], "-test.run=^"+test+"$", "-test.v")
+	cmd.Env = append(os.Environ(), env)
+	return cmd
+}
+
 // writerProcess starts another process and calls fn with each line that it says.
 func writerProcess(t *testing.T, path string, seed, batches int, fn func(line string, p *os.Process)) {
 	t.Helper()
-	cmd := osexec.Command(os.Args[0], "-test.run=^TestAsWriter$", "-test.v")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s|%d|%d", writerEnv, path, seed, batches))
+	cmd := process("TestAsWriter", fmt.Sprintf("%s=%s|%d|%d", writerEnv, path, seed, batches))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +102,7 @@ func wantStored(t *testing.T, s *Store, line string) {
 	}
 }
 
-func wantValid(t *testing.T, s *Store, scope audit.Scope) *chain.Report {
+func wantValid(t tester, s *Store, scope audit.Scope) *chain.Report {
 	t.Helper()
 	report, err := chain.Verify(t.Context(), s, chain.Key{Scope: scope}, chain.VerifyOptions{})
 	if err != nil || !report.Valid {

@@ -11,7 +11,7 @@ const (
 // migrations bring a file from one schema version to the next; the version is
 // the number of those that ran. An entry never changes once it was released.
 // @ stands for the prefix.
-var migrations = [][]string{schema1}
+var migrations = [][]string{schema1, schema2}
 
 // schema1 is the first schema. Every secondary index begins with the block,
 // n>>14: an insert then touches only those index pages that the newest 16,384
@@ -82,6 +82,15 @@ var schema1 = []string{
 	`CREATE INDEX @records_correlation_id ON @records(n >> 14, correlation_id, occurred_at) WHERE correlation_id IS NOT NULL`,
 	`CREATE INDEX @records_trace_id ON @records(n >> 14, trace_id, occurred_at) WHERE trace_id IS NOT NULL`,
 	`CREATE INDEX @records_failed ON @records(n >> 14, occurred_at) WHERE outcome IN ('failure', 'denied')`,
+}
+
+// schema2 has a place for the records that were captured in transactions of the
+// application and are not among the others yet, see Tx.
+var schema2 = []string{
+	`CREATE TABLE @outbox(
+		id INTEGER PRIMARY KEY,
+		record BLOB NOT NULL,
+		refused TEXT) STRICT`,
 }
 
 // createMeta holds the schema version and what the file was made with.

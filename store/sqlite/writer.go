@@ -192,7 +192,7 @@ func (b *batch) count(n int64, r *audit.Record) error {
 	}
 	if !b.added {
 		b.added = true
-		b.block = block{number: number, minOccurred: math.MaxInt64, maxOccurred: math.MinInt64, minRecorded: math.MaxInt64, minExpires: math.MaxInt64}
+		b.block = emptyBlock(number)
 	}
 	b.last = n
 	b.block.escaped = b.block.escaped || escaped(r.Metadata)
