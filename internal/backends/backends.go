@@ -7,27 +7,53 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/internal/config"
 	"github.com/annals-dev/annals/store/memory"
+	"github.com/annals-dev/annals/store/postgres"
 	"github.com/annals-dev/annals/store/sqlite"
 )
 
+// Use says what an engine is opened for.
+type Use int
+
+// The uses. A server keeps the engine in order in the background; a command is
+// gone before that would be of use. A migration changes the schema whatever the
+// settings say, and a look never does.
+const (
+	Command Use = iota
+	Server
+	Migration
+	Look
+)
+
 // Open opens the engine that the settings name.
-func Open(ctx context.Context, cfg *config.Config) (audit.Store, error) {
+func Open(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
 	open, ok := engines[cfg.Audit.Backend]
 	if !ok {
 		return nil, audit.Invalid("audit.backend", "is %q, which this program does not have", cfg.Audit.Backend)
 	}
-	store, err := open(ctx, cfg)
+	store, err := open(ctx, cfg, use)
+	if err != nil {
+		return nil, blame(cfg, err)
+	}
+	return store, nil
+}
+
+// blame gives an error about an option of the engine the name of its setting.
+func blame(cfg *config.Config, err error) error {
 	var e *audit.Error
-	if errors.As(err, &e) {
-		if key := settingOf[e.Field]; key != "" {
-			return nil, cfg.Blame(err, key)
+	if !errors.As(err, &e) || e.Field == "" {
+		return err
+	}
+	for _, key := range []string{settingOf[e.Field], "audit." + cfg.Audit.Backend + "." + e.Field, "audit." + e.Field} {
+		if cfg.Has(key) {
+			return cfg.Blame(err, key)
 		}
 	}
-	return store, err
+	return err
 }
 
 // MustExist refuses settings that name a store which is not there, so that a
@@ -42,14 +68,52 @@ func MustExist(cfg *config.Config) error {
 	return nil // whatever else is wrong with it, opening says so
 }
 
-// settingOf names the settings that the engines' options come from.
-var settingOf = map[string]string{"path": "audit.url", "prefix": "audit.prefix"}
+// settingOf names the settings of those engine options that have another name.
+var settingOf = map[string]string{
+	"path":               "audit.url",
+	"connect_timeout":    "audit.postgres.connect_timeout_seconds",
+	"max_conn_lifetime":  "audit.postgres.connection_lifetime_seconds",
+	"max_conn_idle_time": "audit.postgres.connection_idle_seconds",
+	"lock_timeout":       "audit.postgres.lock_timeout_seconds",
+}
 
-var engines = map[string]func(context.Context, *config.Config) (audit.Store, error){
-	"memory": func(context.Context, *config.Config) (audit.Store, error) { return memory.New(memory.Options{}), nil },
-	"sqlite": func(ctx context.Context, cfg *config.Config) (audit.Store, error) {
+var engines = map[string]func(context.Context, *config.Config, Use) (audit.Store, error){
+	"memory": func(context.Context, *config.Config, Use) (audit.Store, error) {
+		return memory.New(memory.Options{}), nil
+	},
+	"sqlite": func(ctx context.Context, cfg *config.Config, _ Use) (audit.Store, error) {
 		return sqlite.Open(ctx, sqlite.Options{Path: cfg.Audit.URL, Prefix: cfg.Audit.Prefix, NoFullText: !cfg.Audit.FullText})
 	},
+	"postgres": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
+		return postgres.Open(ctx, postgresOptions(cfg, use))
+	},
+}
+
+func postgresOptions(cfg *config.Config, use Use) postgres.Options {
+	a, p := &cfg.Audit, &cfg.Audit.Postgres
+	opt := postgres.Options{
+		URL: a.URL, MaintenanceURL: p.MaintenanceURL, ReplicaURL: p.ReplicaURL,
+		TLS:    postgres.TLS{Mode: a.TLS.Mode, CAFile: a.TLS.CAFile, CertFile: a.TLS.CertFile, KeyFile: a.TLS.KeyFile},
+		Schema: p.Schema, Prefix: a.Prefix, NoFullText: !a.FullText,
+		MaxConnections: p.MaxConnections, MinConnections: p.MinConnections, Writers: p.Writers,
+		ConnectTimeout: p.ConnectTimeoutSeconds.Duration(), MaxConnLifetime: p.ConnLifetimeSeconds.Duration(), MaxConnIdleTime: p.ConnIdleSeconds.Duration(),
+		StatementTimeout: orNever(p.StatementTimeoutSeconds), LockTimeout: p.LockTimeoutSeconds.Duration(),
+		ApplicationName: p.ApplicationName, RollupInterval: orNever(p.RollupIntervalSeconds),
+	}
+	if use != Server {
+		opt.RollupInterval = -1
+	}
+	opt.NoMigrate = use == Look || use != Migration && !p.Migrate
+	return opt
+}
+
+// orNever gives the form in which an engine's options say never: a zero there
+// is the default.
+func orNever(s config.Seconds) time.Duration {
+	if s == 0 {
+		return -1
+	}
+	return s.Duration()
 }
 
 // Describe names the engine and where it is, without secrets, for the log.
@@ -57,5 +121,5 @@ func Describe(cfg *config.Config) string {
 	if cfg.Audit.Backend == "memory" {
 		return "memory (gone when the program ends)"
 	}
-	return cfg.Audit.Backend + " " + cfg.Audit.URL
+	return cfg.Audit.Backend + " " + config.WithoutPassword(cfg.Audit.URL)
 }

@@ -51,7 +51,7 @@ func (g *globals) serve(cmd *cobra.Command, cfg *config.Config) error {
 		*opt = cfg.ServerOptions()
 		opt.Logger, opt.Observer = log, metrics
 	}
-	return g.local(cmd, cfg, observed, func(t *annals.Trail) error {
+	return g.localAs(cmd, cfg, backends.Server, observed, func(t *annals.Trail) error {
 		pages, err := dashboard.New(t, dashboard.Options{Version: programVersion(), Logger: log, Stopping: ctx.Done()})
 		if err != nil {
 			return err

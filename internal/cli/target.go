@@ -152,12 +152,16 @@ func (g *globals) write(cmd *cobra.Command, level string, fn func(t trail) error
 // local runs fn with the trail of the settings and closes it afterwards; an
 // error of closing is told where fn had none.
 func (g *globals) local(cmd *cobra.Command, cfg *config.Config, adjust func(*annals.Options), fn func(t *annals.Trail) error) error {
+	return g.localAs(cmd, cfg, backends.Command, adjust, fn)
+}
+
+func (g *globals) localAs(cmd *cobra.Command, cfg *config.Config, use backends.Use, adjust func(*annals.Options), fn func(t *annals.Trail) error) error {
 	if !cfg.Audit.Enabled {
 		off := *cfg
 		off.Audit.Backend, off.Audit.Chain = "memory", false // nothing is opened
 		cfg = &off
 	}
-	store, err := backends.Open(cmd.Context(), cfg)
+	store, err := backends.Open(cmd.Context(), cfg, use)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/internal/enginetest"
 	"github.com/annals-dev/annals/store/storetest"
 )
 
@@ -16,14 +17,14 @@ func TestMain(m *testing.M) {
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set(strconv.Itoa(storetest.Rounds(100))) // a number is always valid
 	}
-	goleak.VerifyTestMain(m) // a closed engine must leave no goroutine behind
+	goleak.VerifyTestMain(enginetest.Runner(m)) // a closed engine must leave no goroutine behind
 }
 
 func TestConformance(t *testing.T) {
 	for name, harness := range engines {
 		t.Run(name, func(t *testing.T) {
-			t.Run("bare", func(t *testing.T) { storetest.Run(t, harness()) })
-			t.Run("wrapped", func(t *testing.T) { storetest.Run(t, wrapped(harness())) })
+			t.Run("bare", func(t *testing.T) { storetest.Run(t, harness(t)) })
+			t.Run("wrapped", func(t *testing.T) { storetest.Run(t, wrapped(harness(t))) })
 		})
 	}
 }

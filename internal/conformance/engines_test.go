@@ -13,12 +13,13 @@ import (
 
 // engines are all engines. A new one is one line here and its harness function
 // in a file of its own.
-var engines = map[string]func() storetest.Harness{
-	"memory": memoryHarness,
-	"sqlite": sqliteHarness,
+var engines = map[string]func(testing.TB) storetest.Harness{
+	"memory":   memoryHarness,
+	"sqlite":   sqliteHarness,
+	"postgres": postgresHarness,
 }
 
-func memoryHarness() storetest.Harness {
+func memoryHarness(testing.TB) storetest.Harness {
 	return storetest.Harness{
 		New: func(tb testing.TB) audit.Store {
 			s := memory.New(memory.Options{})

@@ -19,7 +19,7 @@ import (
 // compares every answer.
 func TestProperties(t *testing.T) {
 	for name, harness := range engines {
-		t.Run(name, func(t *testing.T) { testProperties(t, harness()) })
+		t.Run(name, func(t *testing.T) { testProperties(t, harness(t)) })
 	}
 }
 

@@ -155,7 +155,7 @@ func TestRetentionInFiveTransactions(t *testing.T) {
 func TestAThousandHolds(t *testing.T) {
 	for name, harness := range engines {
 		t.Run(name, func(t *testing.T) {
-			h := harness()
+			h := harness(t)
 			store := h.New(t)
 			trail, err := annals.New(store, annals.Options{
 				Policy: policy.Config{Level: policy.All}, Durability: recorder.Sync, TTL: time.Nanosecond, Logger: slog.New(slog.DiscardHandler),

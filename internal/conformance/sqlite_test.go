@@ -9,7 +9,7 @@ import (
 	"github.com/annals-dev/annals/store/storetest"
 )
 
-func sqliteHarness() storetest.Harness {
+func sqliteHarness(testing.TB) storetest.Harness {
 	paths := map[audit.Store]string{}
 	open := func(tb testing.TB, path string) audit.Store {
 		// What is tested here does not depend on flushing, and there are thousands of stores.

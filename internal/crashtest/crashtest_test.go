@@ -9,6 +9,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/internal/crashtest"
+	"github.com/annals-dev/annals/internal/enginetest"
 	"github.com/annals-dev/annals/store/sqlite"
 )
 
@@ -17,8 +18,8 @@ var sqliteEngine = crashtest.Engine{Name: "sqlite", Open: func(ctx context.Conte
 }}
 
 func TestMain(m *testing.M) {
-	crashtest.Main(sqliteEngine)
-	goleak.VerifyTestMain(m)
+	crashtest.Main(sqliteEngine, postgresEngine)
+	goleak.VerifyTestMain(enginetest.Runner(m))
 }
 
 func TestSQLite(t *testing.T) {

@@ -97,21 +97,30 @@ func oneRound(t *testing.T, e Engine, mode Mode, dir string, round int, got *ack
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// One in five dies while it starts; the others have time to get going.
-	life := 250*time.Millisecond + rand.N(500*time.Millisecond)
-	if rand.N(5) == 0 {
-		life = rand.N(150 * time.Millisecond)
-	}
 	killed := make(chan struct{})
-	timer := time.AfterFunc(life, func() {
+	kill := func() {
 		close(killed)
 		_ = cmd.Process.Kill() // the child may have ended by itself, which is told below
-	})
+	}
+	// One in five dies while it starts. The others live on for a while from
+	// their first line, as a start takes longer where the machine has more to do.
+	life := rand.N(500 * time.Millisecond)
+	timer := time.AfterFunc(startPatience, kill)
+	if rand.N(5) == 0 {
+		timer.Reset(rand.N(150 * time.Millisecond))
+		life = 0
+	}
 	defer timer.Stop()
-	if mode == Server {
-		postAll(t, stdout, round, got)
-	} else {
-		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+	lines := bufio.NewScanner(stdout)
+	if lines.Scan() && life > 0 {
+		timer.Reset(life)
+	}
+	switch {
+	case lines.Text() == "": // killed before it was up
+	case mode == Server:
+		postAll(t, lines, round, got)
+	default:
+		for more := true; more; more = lines.Scan() {
 			got.add(t, lines.Text())
 		}
 	}
@@ -123,13 +132,13 @@ func oneRound(t *testing.T, e Engine, mode Mode, dir string, round int, got *ack
 	}
 }
 
-// postAll posts events to the server whose address is the first line of r, from
-// every producer one after the other, until it does not answer any more.
-func postAll(t *testing.T, r io.Reader, round int, got *acks) {
-	lines := bufio.NewScanner(r)
-	if !lines.Scan() {
-		return // killed before it listened
-	}
+// startPatience is how long a child may take to its first line.
+const startPatience = time.Minute
+
+// postAll posts events to the server whose address is the line that was read,
+// from every producer one after the other, until it does not answer any more.
+func postAll(t *testing.T, lines *bufio.Scanner, round int, got *acks) {
+	url := lines.Text() + "/v1/events"
 	transport := &http.Transport{MaxIdleConnsPerHost: producers}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
@@ -139,7 +148,7 @@ func postAll(t *testing.T, r io.Reader, round int, got *acks) {
 			p := producer{round: round, number: i}
 			for {
 				evs := p.call()
-				answered, err := post(client, lines.Text()+"/v1/events", evs)
+				answered, err := post(client, url, evs)
 				if err != nil {
 					t.Errorf("round %d: %v", round, err)
 				}
