@@ -72,7 +72,8 @@ type Options struct {
 	// Timeout is how long one call waits at most, for room, for the spool's disk
 	// and for the store together; 0 is 5 s.
 	Timeout time.Duration
-	// WriteTimeout is how long one attempt on the store may take; 0 is 30 s.
+	// WriteTimeout is how long one attempt on the store may take; 0 is 30 s. After
+	// one that took longer, batches are halved, until the store has recovered.
 	WriteTimeout time.Duration
 
 	TTL         time.Duration // stamps ExpiresAt where the event has none; 0 leaves it empty

@@ -42,6 +42,7 @@ type writer struct {
 	odd    int  // rounds in a row that failed for an unknown reason
 	oddNow bool
 	misses int // failed calls in a row in this round, while splitting
+	most   int // records in one call at most, after calls that took too long; 0 is no bound
 	budget int // misses after which the store itself must be at fault
 
 	replies []reply
@@ -83,7 +84,14 @@ func (w *writer) round(items []item) {
 	for i := range items {
 		w.split = w.split || items[i].attempts > 0
 	}
-	w.write(items)
+	for rest := items; len(rest) > 0; {
+		part := rest
+		if w.most > 0 {
+			part = rest[:min(len(rest), w.most)]
+		}
+		rest = rest[len(part):]
+		w.write(part)
+	}
 	switch {
 	case w.progress:
 		w.odd = 0
@@ -155,18 +163,37 @@ func (w *writer) call(items []item) (results []audit.Result, err error) {
 	w.recs = recs
 	ctx, cancel := context.WithTimeout(w.r.ctx, w.r.opt.WriteTimeout)
 	defer cancel()
+	began := w.r.now()
 	defer func() {
 		if p := recover(); p != nil {
 			// The trail must not end the program that it watches.
 			results, err = nil, &audit.Error{Code: audit.CodeInternal, Message: fmt.Sprintf("the store panicked: %v", p)}
 		}
 		w.observe(err)
+		w.fit(len(items), err, w.r.now().Sub(began), ctx.Err() != nil)
 	}()
 	results, err = w.sink(ctx, recs)
 	if err == nil && len(results) != len(recs) {
 		err = &audit.Error{Code: audit.CodeInternal, Message: fmt.Sprintf("the store gave %d results for %d records", len(results), len(recs))}
 	}
 	return results, err
+}
+
+// unbounded is from how many records on a bound is no bound.
+const unbounded = 1 << 20
+
+// fit bounds the next calls by what the store can do in the time that a call
+// has: a batch that takes it longer would take it longer each time, for ever.
+// The bound goes again as the store recovers.
+func (w *writer) fit(n int, err error, took time.Duration, late bool) {
+	switch {
+	case err != nil && late && w.r.ctx.Err() == nil:
+		w.most = max(1, n/2)
+	case err == nil && w.most > 0 && n >= w.most && took <= w.r.opt.WriteTimeout/2:
+		if w.most *= 2; w.most >= unbounded {
+			w.most = 0
+		}
+	}
 }
 
 // observe notes for metrics and the log that a call was answered, or what was
