@@ -115,6 +115,7 @@ func TestRecordTx(t *testing.T) {
 		b.fail, b.refused = nil, []error{audit.ErrConflict}
 		b.mu.Unlock()
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		for text, want := range map[string]int{"wait in the outbox": 1, "stored again": 1, "cannot be stored": 1} {
 			if n := strings.Count(log.String(), text); n != want {
 				t.Errorf("the log says %d times %q, want %d:\n%s", n, text, want, log.String())
