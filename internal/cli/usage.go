@@ -14,12 +14,23 @@ const dimensionNote = "annals_dimension"
 
 func isDimension(f *pflag.Flag) bool { return f.Annotations[dimensionNote] != nil }
 
+// runsAlone reports whether a command that has others below it also does
+// something by itself: it then has flags of its own. A group has only --help.
+func runsAlone(cmd *cobra.Command) bool {
+	alone := false
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { alone = alone || f.Name != "help" })
+	return cmd.Runnable() && alone
+}
+
 // usage writes how a command is used. The dimensions, of which there are many,
 // stand apart from the other flags and in the order of the field table.
 func usage(cmd *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString("Usage:\n")
 	if cmd.HasAvailableSubCommands() {
+		if runsAlone(cmd) {
+			fmt.Fprintf(&b, "  %s\n", cmd.UseLine())
+		}
 		fmt.Fprintf(&b, "  %s COMMAND\n", cmd.CommandPath())
 	} else {
 		fmt.Fprintf(&b, "  %s\n", cmd.UseLine())

@@ -46,10 +46,6 @@ func checkServer(t *testing.T, r *Report, l *load.Result) {
 	}
 }
 
-// refusedRequest is the line of the server for a request that it answered with
-// 503, with the id of the request. It is one a request, and not of the write path.
-const refusedRequest = "request failed"
-
 // checkProcess checks what the process was like meanwhile.
 func checkProcess(t *testing.T, e Engine, p plan, r *Report) {
 	runtime, resident := Cap(p.Bytes, e)
@@ -76,9 +72,6 @@ func checkProcess(t *testing.T, e Engine, p plan, r *Report) {
 	}
 	lines := int(r.Seconds/logInterval.Seconds()) + 2 // the first comes at once, the last at the end
 	for message, n := range r.Lines {
-		if message == refusedRequest {
-			continue
-		}
 		if n > lines {
 			t.Errorf("%q was logged %d times in %.0f s, want one line in %s", message, n, r.Seconds, logInterval)
 		}

@@ -27,7 +27,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}()
 	w.Header()["X-Content-Type-Options"] = nosniff
 	if err := s.checkOrigin(r); err != nil {
-		api.WriteError(s.log, e, r, err)
+		s.api.WriteError(e, r, err)
 		return
 	}
 	if p := r.URL.Path; !strings.HasPrefix(p, "/v1/") && !s.own[p] {
@@ -46,7 +46,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	case s.opt.Dashboard != nil:
 		s.opt.Dashboard.ServeHTTP(w, r)
 	case r.URL.Path != "/":
-		api.WriteError(s.log, w, r, audit.ErrNotFound)
+		s.api.WriteError(w, r, audit.ErrNotFound)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		api.WriteStatus(w, http.StatusMethodNotAllowed, audit.CodeInvalid, "", r.Method+" is not allowed here")
@@ -61,7 +61,7 @@ func (s *Server) recovered(e *exchange, r *http.Request, fault any, start time.T
 	if err, ok := fault.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 		s.log.ErrorContext(r.Context(), "panic in a request", "request_id", e.RequestID(), "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
 		if e.status == 0 {
-			api.WriteError(s.log, e, r, &audit.Error{Code: audit.CodeInternal, Message: "panic"})
+			s.api.WriteError(e, r, &audit.Error{Code: audit.CodeInternal, Message: "panic"})
 			return
 		}
 	}

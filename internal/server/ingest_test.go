@@ -287,6 +287,15 @@ func TestUnavailable(t *testing.T) {
 	r := newRig(t, with{store: func(s audit.Store) audit.Store {
 		return refusing{s, audit.Unavailable("the store is down", fmt.Errorf("driver: %s", secret))}
 	}, options: func(o *annals.Options) { o.Timeout = 50e6; o.Unchained = false; o.Durability = "sync" }, down: true})
+	a := r.get("/readyz")
+	r.problem(a, http.StatusServiceUnavailable, audit.CodeUnavailable, "")
+	if strings.Contains(a.body, "hunter2") {
+		t.Errorf("the driver's text reached the client: %s", a.body)
+	}
+	id, _ := a.json(t)["request_id"].(string)
+	if log := r.log.String(); id == "" || !strings.Contains(log, id) || !strings.Contains(log, "hunter2") {
+		t.Errorf("request %q and its cause are not in the log: %s", id, log)
+	}
 	for _, body := range []string{`{"action":"a"}`, `[{"action":"a"},{"action":"b"}]`, `[{"action":"a"},{"bad":1}]`} {
 		a := r.post("/v1/events", body)
 		r.problem(a, http.StatusServiceUnavailable, audit.CodeUnavailable, "")
@@ -297,14 +306,8 @@ func TestUnavailable(t *testing.T) {
 			t.Errorf("the driver's text reached the client: %s", a.body)
 		}
 	}
-	a := r.get("/readyz")
-	r.problem(a, http.StatusServiceUnavailable, audit.CodeUnavailable, "")
-	if strings.Contains(a.body, "hunter2") {
-		t.Errorf("the driver's text reached the client: %s", a.body)
-	}
-	id, _ := a.json(t)["request_id"].(string)
-	if log := r.log.String(); id == "" || !strings.Contains(log, id) || !strings.Contains(log, "hunter2") {
-		t.Errorf("request %q and its cause are not in the log: %s", id, log)
+	if n := strings.Count(r.log.String(), `"request failed"`); n != 1 {
+		t.Errorf("%d lines tell of four failures, want one: %s", n, r.log.String())
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/annals-dev/annals"
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/internal/server/api"
 	"github.com/annals-dev/annals/policy"
 )
 
@@ -22,6 +23,7 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 	trail    atomic.Pointer[annals.Trail]
+	api      atomic.Pointer[api.API]
 	requests *prometheus.HistogramVec
 	store    *prometheus.HistogramVec
 	records  *prometheus.CounterVec
@@ -47,7 +49,7 @@ func NewMetrics(version string) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "go": runtime.Version()},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.store, m.records, build, &writePath{m: m}, &spoolMetrics{m: m}, &retentionMetrics{m: m},
+	m.registry.MustRegister(m.requests, m.store, m.records, build, &writePath{m: m}, &spoolMetrics{m: m}, &retentionMetrics{m: m}, &bodyMetrics{m: m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -69,7 +71,10 @@ func (m *Metrics) request(route, method string, status int, took time.Duration) 
 	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-func (m *Metrics) watch(t *annals.Trail) { m.trail.Store(t) }
+func (m *Metrics) watch(t *annals.Trail, a *api.API) {
+	m.trail.Store(t)
+	m.api.Store(a)
+}
 
 func (m *Metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})

@@ -12,6 +12,8 @@ type retentionMetrics struct{ m *Metrics }
 var (
 	retentionRunsDesc    = desc("retention_runs_total", "Runs of retention, by how they ended; skipped_lease and skipped_clock did not begin.", "result")
 	retentionDeletedDesc = desc("retention_deleted_total", "Records that retention deleted.")
+	retentionDroppedDesc = desc("retention_dropped_partitions_total", "Partitions that retention dropped as a whole; their records are not among the deleted.")
+	retentionFailedDesc  = desc("retention_partition_errors_total", "Steps that make, drop or maintain partitions and failed.")
 	retentionRunningDesc = desc("retention_enabled", "1 where this process deletes by itself.")
 	retentionLeadingDesc = desc("retention_leading", "1 while this process is deleting.")
 	retentionTookDesc    = desc("retention_last_run_seconds", "How long the last run took; absent before the first.")
@@ -22,7 +24,8 @@ var (
 // Describe implements prometheus.Collector.
 func (c *retentionMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		retentionRunsDesc, retentionDeletedDesc, retentionRunningDesc, retentionLeadingDesc, retentionTookDesc, retentionLastDesc, retentionSuccessDesc,
+		retentionRunsDesc, retentionDeletedDesc, retentionDroppedDesc, retentionFailedDesc,
+		retentionRunningDesc, retentionLeadingDesc, retentionTookDesc, retentionLastDesc, retentionSuccessDesc,
 	} {
 		ch <- d
 	}
@@ -45,6 +48,8 @@ func (c *retentionMetrics) Collect(ch chan<- prometheus.Metric) {
 		give(retentionRunsDesc, prometheus.CounterValue, float64(n), result)
 	}
 	give(retentionDeletedDesc, prometheus.CounterValue, float64(s.Deleted))
+	give(retentionDroppedDesc, prometheus.CounterValue, float64(s.Dropped))
+	give(retentionFailedDesc, prometheus.CounterValue, float64(s.PartitionErrors))
 	give(retentionRunningDesc, prometheus.GaugeValue, flag(s.Running))
 	give(retentionLeadingDesc, prometheus.GaugeValue, flag(s.Leading))
 	if s.LastRun != nil {

@@ -71,7 +71,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 			api.WriteStatus(w, http.StatusServiceUnavailable, audit.CodeBacklog, "", "the spool is full")
 			return
 		}
-		api.WriteError(s.log, w, r, audit.Unavailable("the store, or the spool, does not answer", err))
+		s.api.WriteError(w, r, audit.Unavailable("the store, or the spool, does not answer", err))
 		return
 	}
 	send(w, "application/json", []byte(`{"status":"ready"}`))
@@ -89,7 +89,7 @@ func (s *Server) landing(w http.ResponseWriter, r *http.Request) {
 		"Version": s.opt.Version, "Engine": s.trail.Capabilities().Engine,
 	})
 	if err != nil {
-		api.WriteError(s.log, w, r, err)
+		s.api.WriteError(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Security-Policy", pagePolicy)

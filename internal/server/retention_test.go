@@ -58,7 +58,7 @@ func TestRetention(t *testing.T) {
 	metrics := r.get("/metrics").body
 	for _, want := range []string{
 		`annals_retention_runs_total{result="success"} 1`, `annals_retention_runs_total{result="error"} 0`,
-		"annals_retention_deleted_total 10", "annals_retention_enabled 0", "annals_retention_leading 0",
+		"annals_retention_deleted_total 10", "annals_retention_dropped_partitions_total 0", "annals_retention_partition_errors_total 0", "annals_retention_enabled 0", "annals_retention_leading 0",
 		"annals_retention_last_success_timestamp_seconds ",
 	} {
 		if !strings.Contains(metrics, want) {

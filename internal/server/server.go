@@ -36,6 +36,7 @@ type Options struct {
 	Metrics         *Metrics      // nil is one of its own; give it to the trail as its Observer too
 	Dashboard       http.Handler  // serves every path that is not the server's own; nil is a page with links
 	ShutdownTimeout time.Duration // 0 is DefaultShutdownTimeout
+	BodyBytes       int64         // bound of the request bodies under way, at least 12 MiB; 0 is 64 MiB
 }
 
 // Server serves one trail. Make it with New.
@@ -44,6 +45,7 @@ type Server struct {
 	opt      Options
 	log      *slog.Logger
 	mux      *http.ServeMux
+	api      *api.API
 	own      map[string]bool // the paths outside /v1 that are the server's own
 	origin   *http.CrossOriginProtection
 	http     *http.Server
@@ -75,18 +77,21 @@ func New(trail *annals.Trail, opt Options) (*Server, error) {
 	if opt.ShutdownTimeout < 0 {
 		return nil, audit.Invalid("shutdown_timeout", "is negative")
 	}
+	if opt.BodyBytes != 0 && opt.BodyBytes < api.MinBodyBytes {
+		return nil, audit.Invalid("body_bytes", "is %d, want 0 or at least %d: a body may have 10 MiB", opt.BodyBytes, api.MinBodyBytes)
+	}
 	if err := checkAddr(opt.Addr); err != nil {
 		return nil, err
 	}
-	opt.Metrics.watch(trail)
 	s := &Server{
 		trail: trail, opt: opt, log: opt.Logger,
 		mux: http.NewServeMux(), own: map[string]bool{},
 		origin: http.NewCrossOriginProtection(),
 		stop:   make(chan struct{}),
 	}
-	a := api.New(s.mux, trail, api.Options{Version: opt.Version, Logger: opt.Logger, Stopping: s.stop})
-	if err := s.registerPages(a); err != nil {
+	s.api = api.New(s.mux, trail, api.Options{Version: opt.Version, Logger: opt.Logger, Stopping: s.stop, BodyBytes: opt.BodyBytes})
+	opt.Metrics.watch(trail, s.api)
+	if err := s.registerPages(s.api); err != nil {
 		return nil, err
 	}
 	s.http = &http.Server{
@@ -150,6 +155,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.log.InfoContext(ctx, "listening", "url", "http://"+s.listener.Addr().String(), "engine", s.trail.Capabilities().Engine, "version", s.opt.Version)
 	s.log.WarnContext(ctx, "open without tokens: whoever can connect from this machine may read and write")
+	defer s.api.Stopped(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 	select {

@@ -20,6 +20,8 @@ type Options struct {
 	Logger  *slog.Logger // told of every error that a client is not told in full
 	// Stopping is closed when the server begins to stop: live streams then end.
 	Stopping <-chan struct{}
+	// BodyBytes bounds the bytes of request bodies under way; 0 is DefaultBodyBytes.
+	BodyBytes int64
 }
 
 // API is the set of operations, registered on a mux.
@@ -31,6 +33,8 @@ type API struct {
 	filters []string // the names of all filter parameters, in order
 	stop    <-chan struct{}
 	streams chan struct{} // one token for each live stream
+	bodies  bodies
+	faults  faults
 }
 
 // New registers every operation under /v1 on the mux.
@@ -43,6 +47,11 @@ func New(mux *http.ServeMux, trail *annals.Trail, opt Options) *API {
 		trail: trail, log: opt.Logger, mux: mux, stop: opt.Stopping,
 		streams: make(chan struct{}, maxStreams),
 		filters: defineParams(components.Parameters),
+		bodies:  bodies{most: opt.BodyBytes},
+		faults:  faults{log: opt.Logger, kinds: map[faultKind]*fault{}},
+	}
+	if opt.BodyBytes == 0 {
+		a.bodies.most = DefaultBodyBytes
 	}
 	defineSchemas(components.Schemas.Map())
 	// No schema links, no documentation from a foreign host: neither OpenAPIPath
@@ -68,7 +77,7 @@ func New(mux *http.ServeMux, trail *annals.Trail, opt Options) *API {
 		Formats:       map[string]huma.Format{typeJSON: huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: typeJSON,
 	})
-	a.huma.UseMiddleware(withCall)
+	a.huma.UseMiddleware(a.withCall)
 	a.registerIngest()
 	a.registerRecords()
 	a.registerStream()
@@ -92,8 +101,14 @@ type call struct {
 
 type callKey struct{}
 
-func withCall(ctx huma.Context, next func(huma.Context)) {
+func (a *API) withCall(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
+	h := hold{of: &a.bodies}
+	defer h.release()
+	if err := h.admit(w, r, maxSmallBody); err != nil {
+		a.WriteError(w, r, err)
+		return
+	}
 	next(huma.WithValue(ctx, callKey{}, &call{r, w}))
 }
 
@@ -107,7 +122,7 @@ func typed[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, c *
 		c := ctx.Value(callKey{}).(*call)
 		out, err := fn(ctx, c, in)
 		if err != nil {
-			return nil, report(a.log, c.w, c.r, err)
+			return nil, a.report(c.w, c.r, err)
 		}
 		return &output[O]{out}, nil
 	})
@@ -118,7 +133,7 @@ func typed[I, O any](a *API, op huma.Operation, fn func(ctx context.Context, c *
 func (a *API) plain(op huma.Operation, fn func(http.ResponseWriter, *http.Request) error) {
 	a.Handle(op, func(w http.ResponseWriter, r *http.Request) {
 		if err := fn(w, r); err != nil {
-			WriteError(a.log, w, r, err)
+			a.WriteError(w, r, err)
 		}
 	})
 }

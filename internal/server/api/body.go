@@ -31,9 +31,10 @@ func release(b *[]byte) {
 	}
 }
 
-// readBody reads a body of at most limit bytes into buf. The server's read
-// timeout bounds how long a slow sender may take.
-func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64) ([]byte, error) {
+// readBody reads a body of at most limit bytes into buf, with a share in h that
+// the caller releases. The server's read timeout bounds how long a slow sender
+// may take.
+func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64, h *hold) ([]byte, error) {
 	if r.ContentLength > limit {
 		return buf, tooLarge(w, limit)
 	}
@@ -42,6 +43,9 @@ func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64) (
 	}
 	if r.ContentLength == 0 {
 		return buf, nil
+	}
+	if err := h.admit(w, r, limit); err != nil {
+		return buf, err
 	}
 	if n := r.ContentLength; n > 0 && int64(cap(buf)) < n {
 		buf = make([]byte, 0, n+1) // one more, so that the end is seen without growing
@@ -61,6 +65,9 @@ func readBody(w http.ResponseWriter, r *http.Request, buf []byte, limit int64) (
 			return buf, nil
 		}
 		if err != nil {
+			if p, ok := errors.AsType[*Problem](err); ok { // no room
+				return buf, p
+			}
 			return buf, withStatus(http.StatusBadRequest, audit.CodeInvalid, "", "the body ended too early or came too slowly")
 		}
 	}

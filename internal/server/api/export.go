@@ -98,7 +98,7 @@ func (a *API) export(w http.ResponseWriter, r *http.Request) error {
 	if !out.begun {
 		return err // nothing was sent yet: it can be answered
 	}
-	report(a.log, w, r, err)
+	a.report(w, r, err)
 	panic(http.ErrAbortHandler)
 }
 

@@ -21,6 +21,7 @@ func (a *API) registerIngest() {
 			"Each event has its own result, in the order of the request; the good ones are accepted even where others are bad. " +
 			"The status is 200 when at least one event was accepted, filtered, known already or dropped by a server that is set to drop. Where each has an error it is that of the error " +
 			"(400 invalid, 409 conflict, 413 too_large, 429 backlog, 503 unavailable, both with Retry-After; one that may pass later wins), and results holds each event's own. " +
+			"Where the bodies of the requests under way are together too large, the answer is 429 without results, and nothing was accepted. " +
 			"Events that carry an id may be sent again without harm; one without may be sent again with the id of its result.",
 		Parameters: []*huma.Param{queryParam(paramDurability, "sync waits for the store, and the results carry sequence and hash; left out, the server's own durability decides", false, "sync")},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
@@ -49,7 +50,9 @@ func (a *API) recordEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 	buf := buffers.Get().(*[]byte)
 	defer release(buf)
-	body, err := readBody(w, r, (*buf)[:0], maxBody)
+	h := hold{of: &a.bodies}
+	defer h.release()
+	body, err := readBody(w, r, (*buf)[:0], maxBody, &h)
 	*buf = body
 	if err != nil {
 		return err
@@ -62,12 +65,15 @@ func (a *API) recordEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := h.upTo(int64(len(parts)) * eventCost); err != nil {
+		return err
+	}
 	receipts := recordParts(r.Context(), parts, record)
 
 	out := buffers.Get().(*[]byte)
 	defer release(out)
 	if err := acceptedNone(receipts); err != nil {
-		p := report(a.log, w, r, err)
+		p := a.report(w, r, err)
 		p.Results = json.RawMessage(appendResults(nil, receipts))
 		writeProblem(w, p)
 		return nil

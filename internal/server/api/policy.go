@@ -69,7 +69,9 @@ func (a *API) explain(w http.ResponseWriter, r *http.Request) error {
 	}
 	buf := buffers.Get().(*[]byte)
 	defer release(buf)
-	body, err := readBody(w, r, (*buf)[:0], maxSmallBody)
+	h := hold{of: &a.bodies}
+	defer h.release()
+	body, err := readBody(w, r, (*buf)[:0], maxSmallBody, &h)
 	*buf = body
 	if err != nil {
 		return err

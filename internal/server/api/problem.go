@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strings"
 
@@ -22,7 +21,7 @@ type Problem struct {
 	Code      audit.Code `json:"code" doc:"what a program acts on: invalid, not_found, conflict, unsupported, backlog, unavailable, unauthorized, forbidden, too_large or internal"`
 	Field     string     `json:"field,omitempty" doc:"the parameter, header or field that is wrong"`
 	Detail    string     `json:"detail" doc:"what is wrong, for people"`
-	RequestID string     `json:"request_id,omitempty" doc:"with this id the server's log tells more"`
+	RequestID string     `json:"request_id,omitempty" doc:"with this id the server's log tells more; of many failures of one kind it has one in ten seconds, and all at level debug"`
 	// Results is there when no event of a request was accepted.
 	Results json.RawMessage `json:"results,omitempty" doc:"what became of each event, where none was accepted"`
 }
@@ -125,7 +124,7 @@ func problemOf(err error) *Problem {
 type identified interface{ RequestID() string }
 
 // report makes the answer to an error and logs what the client is not told.
-func report(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) *Problem {
+func (a *API) report(w http.ResponseWriter, r *http.Request, err error) *Problem {
 	p := problemOf(err)
 	if p.Status < 500 {
 		return p
@@ -136,14 +135,14 @@ func report(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error)
 	if i, ok := w.(identified); ok {
 		p.RequestID = i.RequestID()
 	}
-	log.ErrorContext(r.Context(), "request failed", "request_id", p.RequestID, "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", err)
+	a.faults.note(r, p, err)
 	return p
 }
 
 // WriteError answers with the problem that the error stands for, and logs what
 // the client is not told.
-func WriteError(log *slog.Logger, w http.ResponseWriter, r *http.Request, err error) {
-	writeProblem(w, report(log, w, r, err))
+func (a *API) WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	writeProblem(w, a.report(w, r, err))
 }
 
 // WriteStatus answers with a problem of a status that has no code of its own,
