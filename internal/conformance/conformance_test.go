@@ -45,7 +45,12 @@ func wrapped(h storetest.Harness) storetest.Harness {
 		h.Reopen = func(tb testing.TB, s audit.Store) audit.Store { return wrap(bare.Reopen(tb, unwrap(s))) }
 	}
 	if bare.Settle != nil {
-		h.Settle = func(tb testing.TB, s audit.Store) { bare.Settle(tb, unwrap(s)) }
+		h.Settle = func(tb testing.TB, s audit.Store) {
+			if _, ok := s.(wrapper); ok { // the suite may hold it in a struct of its own
+				s = unwrap(s)
+			}
+			bare.Settle(tb, s)
+		}
 	}
 	return h
 }

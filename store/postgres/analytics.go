@@ -94,14 +94,7 @@ func (st *statistic) overview(ctx context.Context) (*analytics.Overview, error) 
 	if err != nil {
 		return nil, err
 	}
-	actors := tableFor[struct{}](ids)
-	for _, row := range ids.rows {
-		for list := row.list; len(list) >= idBytes; list = list[idBytes:] {
-			if hash := uint64(bigint(list[:idBytes])); ids.counts(hash) {
-				actors.at(hash)
-			}
-		}
-	}
+	var others []uint64
 	err = st.rows(ctx, func(_ *where, from string) string {
 		return `SELECT ` + tallySQL + `, count(*) FILTER (WHERE r.enriched), r.actor, r.tool_name` + from + ` GROUP BY r.actor, r.tool_name`
 	}, func(raw [][]byte) error {
@@ -109,9 +102,7 @@ func (st *statistic) overview(ctx context.Context) (*analytics.Overview, error) 
 		mergeTally(&sum.Tally, &t)
 		sum.Enriched += bigint(raw[4])
 		if actor := raw[5]; len(actor) > 0 {
-			if hash := hashOf(actor); ids.counts(hash) {
-				actors.at(hash)
-			}
+			others = append(others, hashOf(actor))
 		}
 		if tool := raw[6]; len(tool) > 0 {
 			tools[string(tool)] = struct{}{}
@@ -121,7 +112,7 @@ func (st *statistic) overview(ctx context.Context) (*analytics.Overview, error) 
 	if err != nil {
 		return nil, err
 	}
-	sum.Actors, sum.Tools = scale(int64(actors.n), ids.fraction()), int64(len(tools))
+	sum.Actors, sum.Tools = ids.distinct(idBytes, others), int64(len(tools))
 	out := sum.Overview()
 	out.ActorsError = ids.error()
 	return out, nil

@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/bits"
+	"slices"
 )
 
 // maxHashBytes is how much of the packed hashes of actors or sessions one
@@ -23,6 +23,7 @@ const sampleError = 0.01
 type hashed struct {
 	start int64
 	kinds []byte
+	roles []byte // what the kinds are for, see sort
 	list  []byte
 }
 
@@ -87,13 +88,43 @@ func octets(b []byte) (n int64, has bool) {
 	return int64(binary.BigEndian.Uint32(b)), true
 }
 
-// hashTable holds values by hashes, which need no hashing themselves. Its slots
-// are in the order of the hashes, nearly, so that what comes in their order, as
-// packed hashes do, goes through memory from one end to the other.
+// sweepEntries is about how many entries are in one part of a sweep: what they
+// make fits into the processor's cache.
+const sweepEntries = 8192
+
+// sweep goes through the hashes of all rows, part by part of their range, so
+// that hashes which are the same meet in the same part. visit gets every entry of
+// the sample; done ends a part: hashes from upper on come later.
+func (s *sampled) sweep(width int, visit func(row *hashed, entry []byte), done func(upper uint64, last bool)) {
+	entries := 0
+	for i := range s.rows {
+		entries += len(s.rows[i].list) / width
+	}
+	parts := uint64(entries/sweepEntries + 1)
+	for part := uint64(1); part <= parts; part++ {
+		last := part == parts
+		upper := s.bound / parts * part
+		for i := range s.rows {
+			row := &s.rows[i]
+			for len(row.list) >= width {
+				hash := binary.BigEndian.Uint64(row.list)
+				if hash >= upper && !last {
+					break
+				}
+				if s.counts(hash) {
+					visit(row, row.list[:width])
+				}
+				row.list = row.list[width:]
+			}
+		}
+		done(upper, last)
+	}
+}
+
+// hashTable holds values by hashes, which need no hashing themselves.
 type hashTable[V any] struct {
 	slots []slot[V]
 	n     int
-	zeros int // with which every hash begins
 }
 
 type slot[V any] struct {
@@ -101,15 +132,10 @@ type slot[V any] struct {
 	value V
 }
 
-// tableFor makes a table for the hashes of a sample.
-func tableFor[V any](of *sampled) *hashTable[V] {
-	return &hashTable[V]{zeros: bits.LeadingZeros64(of.bound)}
-}
-
 // at gives the place of a hash's value until the next call, and whether it is
 // new; the hash 0 is taken for 1.
 func (t *hashTable[V]) at(hash uint64) (value *V, fresh bool) {
-	if t.n*4 >= len(t.slots) { // where the bound is odd half of the slots stay empty
+	if t.n*2 >= len(t.slots) {
 		t.grow()
 	}
 	hash = max(hash, 1)
@@ -122,8 +148,8 @@ func (t *hashTable[V]) at(hash uint64) (value *V, fresh bool) {
 }
 
 func (t *hashTable[V]) find(hash uint64) *slot[V] {
-	mask := len(t.slots) - 1
-	for i := int(hash << t.zeros >> bits.LeadingZeros64(uint64(mask))); ; i = (i + 1) & mask {
+	mask := uint64(len(t.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
 		if s := &t.slots[i]; s.hash == 0 || s.hash == hash {
 			return s
 		}
@@ -132,7 +158,7 @@ func (t *hashTable[V]) find(hash uint64) *slot[V] {
 
 func (t *hashTable[V]) grow() {
 	old := t.slots
-	t.slots = make([]slot[V], max(1024, 4*len(old)))
+	t.slots = make([]slot[V], max(256, 4*len(old)))
 	for i := range old {
 		if old[i].hash != 0 {
 			*t.find(old[i].hash) = old[i]
@@ -140,11 +166,31 @@ func (t *hashTable[V]) grow() {
 	}
 }
 
-// each gives every value.
-func (t *hashTable[V]) each(fn func(*V)) {
+// take gives every value and leaves the table empty.
+func (t *hashTable[V]) take(fn func(*V)) {
 	for i := range t.slots {
 		if t.slots[i].hash != 0 {
 			fn(&t.slots[i].value)
 		}
 	}
+	clear(t.slots)
+	t.n = 0
+}
+
+// distinct counts the different hashes of rows, and of a list besides, in the sample.
+func (s *sampled) distinct(width int, others []uint64) (n int64) {
+	slices.Sort(others)
+	var table hashTable[struct{}]
+	s.sweep(width, func(_ *hashed, entry []byte) {
+		table.at(binary.BigEndian.Uint64(entry))
+	}, func(upper uint64, last bool) {
+		for len(others) > 0 && (others[0] < upper || last) {
+			if s.counts(others[0]) {
+				table.at(others[0])
+			}
+			others = others[1:]
+		}
+		table.take(func(*struct{}) { n++ })
+	})
+	return scale(n, s.fraction())
 }

@@ -15,39 +15,6 @@ type firsts struct{ discovery, query int64 }
 
 const noCall = math.MaxInt64
 
-// sessionTable holds sessions by their hash.
-type sessionTable struct{ *hashTable[firsts] }
-
-// see adds first calls of a session.
-func (t *sessionTable) see(hash uint64, discovery, query int64) {
-	f, fresh := t.at(hash)
-	if fresh {
-		*f = firsts{discovery, query}
-		return
-	}
-	f.discovery, f.query = min(f.discovery, discovery), min(f.query, query)
-}
-
-// counts counts the sessions, of which there is a sample only.
-func (t *sessionTable) counts(of *sampled) (c analytics.SessionCounts) {
-	t.each(func(f *firsts) {
-		if f.discovery != noCall {
-			c.WithDiscovery++
-		}
-		if f.query != noCall {
-			c.WithQuery++
-			if f.discovery < f.query {
-				c.Before++
-			}
-		}
-	})
-	c.Total = int64(t.n)
-	for _, n := range []*int64{&c.Total, &c.WithDiscovery, &c.WithQuery, &c.Before} {
-		*n = scale(*n, of.fraction())
-	}
-	return c
-}
-
 // Discovery implements analytics.Analyzer.
 func (s *Store) Discovery(ctx context.Context, q *audit.Query, kinds analytics.DiscoveryKinds) (*analytics.Discovery, error) {
 	kinds, err := analytics.CheckKinds(kinds)
@@ -127,43 +94,20 @@ func (st *statistic) countSessions(ctx context.Context, kinds analytics.Discover
 }
 
 // mergeSessions counts over sums and records.
-func (st *statistic) mergeSessions(ctx context.Context, kinds analytics.DiscoveryKinds, octetsOfSessions int64) (analytics.SessionCounts, *sampled, error) {
-	of, err := st.sample(ctx, "sessions", sessionBytes, octetsOfSessions)
-	if err != nil {
-		return analytics.SessionCounts{}, nil, err
+func (st *statistic) mergeSessions(ctx context.Context, kinds analytics.DiscoveryKinds, octetsOfSessions int64) (c analytics.SessionCounts, of *sampled, err error) {
+	if of, err = st.sample(ctx, "sessions", sessionBytes, octetsOfSessions); err != nil {
+		return c, nil, err
 	}
-	table := sessionTable{tableFor[firsts](of)}
-	for _, row := range of.rows {
-		names, err := unpackKinds(row.kinds)
-		if err != nil {
-			return analytics.SessionCounts{}, nil, err
-		}
-		discovery, query := make([]bool, len(names)), make([]bool, len(names))
-		for i, name := range names {
-			discovery[i], query[i] = slices.Contains(kinds.Discovery, name), slices.Contains(kinds.Query, name)
-		}
-		bad := false
-		eachSession(row.list, row.start, func(hash uint64, kind int, at int64) {
-			if kind >= len(names) {
-				bad = true
-				return
-			}
-			if !of.counts(hash) || !discovery[kind] && !query[kind] {
-				return
-			}
-			first := firsts{noCall, noCall}
-			if discovery[kind] {
-				first.discovery = at
-			}
-			if query[kind] {
-				first.query = at
-			}
-			table.see(hash, first.discovery, first.query)
-		})
-		if bad {
-			return analytics.SessionCounts{}, nil, errPacked
+	for i := range of.rows {
+		if err := of.rows[i].sort(kinds); err != nil {
+			return c, nil, err
 		}
 	}
+	type recorded struct {
+		hash  uint64
+		first firsts
+	}
+	var others []recorded
 	err = st.rows(ctx, func(w *where, from string) string { return firstsSQL(w, from, kinds) }, func(raw [][]byte) error {
 		at := func(b []byte) int64 {
 			if b == nil {
@@ -171,12 +115,90 @@ func (st *statistic) mergeSessions(ctx context.Context, kinds analytics.Discover
 			}
 			return microsOf(b)
 		}
-		if hash := hashOfSession(raw); of.counts(hash) {
-			table.see(hash, at(raw[2]), at(raw[3]))
-		}
+		others = append(others, recorded{hashOfSession(raw), firsts{at(raw[2]), at(raw[3])}})
 		return nil
 	})
-	return table.counts(of), of, err
+	if err != nil {
+		return c, nil, err
+	}
+	slices.SortFunc(others, func(a, b recorded) int { return cmp.Compare(a.hash, b.hash) })
+	var table hashTable[firsts]
+	see := func(hash uint64, first firsts) {
+		f, fresh := table.at(hash)
+		if fresh {
+			*f = first
+		} else {
+			f.discovery, f.query = min(f.discovery, first.discovery), min(f.query, first.query)
+		}
+	}
+	bad := false
+	of.sweep(sessionBytes, func(row *hashed, entry []byte) {
+		hash, kind, at := unpackSession(entry, row.start)
+		switch {
+		case kind >= len(row.roles):
+			bad = true
+		case row.roles[kind] != neither:
+			first := firsts{noCall, noCall}
+			if row.roles[kind]&ofDiscovery != 0 {
+				first.discovery = at
+			}
+			if row.roles[kind]&ofQuery != 0 {
+				first.query = at
+			}
+			see(hash, first)
+		}
+	}, func(upper uint64, last bool) {
+		for len(others) > 0 && (others[0].hash < upper || last) {
+			if of.counts(others[0].hash) {
+				see(others[0].hash, others[0].first)
+			}
+			others = others[1:]
+		}
+		table.take(func(f *firsts) { f.count(&c) })
+	})
+	if bad {
+		return c, nil, errPacked
+	}
+	for _, n := range []*int64{&c.Total, &c.WithDiscovery, &c.WithQuery, &c.Before} {
+		*n = scale(*n, of.fraction())
+	}
+	return c, of, nil
+}
+
+// count counts one session.
+func (f *firsts) count(c *analytics.SessionCounts) {
+	c.Total++
+	if f.discovery != noCall {
+		c.WithDiscovery++
+	}
+	if f.query != noCall {
+		c.WithQuery++
+		if f.discovery < f.query {
+			c.Before++
+		}
+	}
+}
+
+// What a toolkit kind is for: neither, one or both.
+const (
+	neither     = 0
+	ofDiscovery = 1
+	ofQuery     = 2
+)
+
+// sort says what each toolkit kind of the row is for.
+func (h *hashed) sort(kinds analytics.DiscoveryKinds) error {
+	names, err := unpackKinds(h.kinds)
+	h.roles = make([]byte, len(names))
+	for i, name := range names {
+		if slices.Contains(kinds.Discovery, name) {
+			h.roles[i] |= ofDiscovery
+		}
+		if slices.Contains(kinds.Query, name) {
+			h.roles[i] |= ofQuery
+		}
+	}
+	return err
 }
 
 // hashOfSession is the hash of a row that begins with scope and session_id.
@@ -284,20 +306,14 @@ func (st *statistic) uniqueSessions(ctx context.Context, octetsOfSessions int64,
 		return of, st.rows(ctx, func(_ *where, from string) string { return `SELECT count(*) FROM (` + sessions(from) + `) s` },
 			func(raw [][]byte) error { *n = bigint(raw[0]); return nil })
 	}
-	table := tableFor[struct{}](of)
-	for _, row := range of.rows {
-		eachSession(row.list, row.start, func(hash uint64, _ int, _ int64) {
-			if of.counts(hash) {
-				table.at(hash)
-			}
-		})
-	}
+	var others []uint64
 	err = st.rows(ctx, func(_ *where, from string) string { return sessions(from) }, func(raw [][]byte) error {
-		if hash := hashOfSession(raw); of.counts(hash) {
-			table.at(hash)
-		}
+		others = append(others, hashOfSession(raw))
 		return nil
 	})
-	*n = scale(int64(table.n), of.fraction())
-	return of, err
+	if err != nil {
+		return nil, err
+	}
+	*n = of.distinct(sessionBytes, others)
+	return of, nil
 }

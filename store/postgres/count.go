@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/annals-dev/annals/audit"
@@ -43,9 +44,15 @@ func (s *search) count() (total int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		for len(blocks) > 0 {
-			group := blocks[:min(maxCounted, len(blocks))]
-			blocks = blocks[len(group):]
+		whole := slices.DeleteFunc(slices.Clone(blocks), func(b piece) bool { return !b.whole })
+		parts := slices.DeleteFunc(blocks, func(b piece) bool { return b.whole })
+		for len(whole)+len(parts) > 0 {
+			from := &whole
+			if len(whole) == 0 {
+				from = &parts
+			}
+			group := (*from)[:min(maxCounted, len(*from))]
+			*from = (*from)[len(group):]
 			n, err := s.countBlocks(group)
 			if err != nil {
 				return 0, err
@@ -71,9 +78,10 @@ func (s *search) count() (total int64, err error) {
 	return total, nil
 }
 
-// countBlocks counts by an index that begins with the block.
+// countBlocks counts by an index that begins with the block; all of the blocks
+// are whole or none is.
 func (s *search) countBlocks(group []piece) (n int64, err error) {
-	if err := s.plan(byOrder); err != nil {
+	if err := s.plan(byValue); err != nil {
 		return 0, err
 	}
 	numbers := make([]int32, len(group))
@@ -83,7 +91,7 @@ func (s *search) countBlocks(group []piece) (n int64, err error) {
 	}
 	var w where
 	w.add("SELECT coalesce(sum(p.n), 0)::bigint")
-	if err := s.inBlocks(&w, "count(*) AS n", numbers, least, greatest); err != nil {
+	if err := s.inBlocks(&w, "count(*) AS n", numbers, least, greatest, group[0].whole); err != nil {
 		return 0, err
 	}
 	w.add(") p")
@@ -96,7 +104,7 @@ func (s *search) countBlocks(group []piece) (n int64, err error) {
 func (s *search) countPart(x part) (n int64, err error) {
 	var w where
 	w.add(" r WHERE true")
-	at, mode := fencedTime, byBitmap
+	at, mode := fencedTime, byBitmaps
 	switch s.p.lead.way {
 	case byTime:
 		at, mode = "r.occurred_at", byCost

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,8 +39,51 @@ func (w *where) metadata(key string, f *audit.Filter) {
 		w.likely(key, f)
 	}
 	w.add(" THEN ")
-	test(w.member(key))
+	if !empty && plainJSON(key) && len(f.Values) <= maxPatterns && !slices.ContainsFunc(f.Values, func(v string) bool { return !plainJSON(v) }) {
+		w.add("CASE WHEN ", flat, " THEN ")
+		if !is {
+			w.add("NOT ")
+		}
+		w.exact(key, f)
+		w.add(" ELSE ")
+		test(w.member(key))
+		w.add(" END")
+	} else {
+		test(w.member(key))
+	}
 	w.add(" ELSE ", strconv.FormatBool(empty == is), " END")
+}
+
+// flat is a document without an object or array inside, and without escapes: a
+// text in quotes and a colon are then a key, and the document need not be read.
+const flat = `(position('\' in r.metadata) = 0 AND position('":{' in r.metadata) = 0 AND position('":[' in r.metadata) = 0)`
+
+// exact adds the test of the values in the text of a flat document.
+func (w *where) exact(key string, f *audit.Filter) {
+	member := `"` + key + `":`
+	var forms []string
+	for _, v := range f.Values {
+		if f.Op == audit.OpPrefix {
+			forms = append(forms, member+`"`+v)
+		} else {
+			forms = append(forms, member+`"`+v+`"`)
+		}
+		switch {
+		case !literalStart(v):
+		case f.Op == audit.OpPrefix:
+			forms = append(forms, member+v)
+		default:
+			forms = append(forms, member+v+",", member+v+"}")
+		}
+	}
+	w.add("(")
+	for i, form := range forms {
+		if i > 0 {
+			w.add(" OR ")
+		}
+		w.add("position(", w.arg(form), "::text in r.metadata) > 0")
+	}
+	w.add(")")
 }
 
 // member is the text of a member of the metadata, empty where it is absent or is no

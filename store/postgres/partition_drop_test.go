@@ -20,6 +20,8 @@ import (
 	"github.com/annals-dev/annals/store/storetest"
 )
 
+var _ retention.Partitioner = (*Store)(nil)
+
 // hold puts legal holds into the store, as package retention does.
 func hold(t testing.TB, s *Store, params ...string) {
 	t.Helper()

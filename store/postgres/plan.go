@@ -29,7 +29,7 @@ type plan struct {
 type lead struct {
 	way   way
 	index string // of byBlocks: a field of indexed, or one of the two below
-	keys  any    // of byBlocks: the values, each looked up by itself; nil where it is one condition
+	keys  any    // of byBlocks: the values, each looked up by itself; nil for a prefix, and for indexFailed
 	query string // of byWords
 	runs  *runs  // of byRuns
 	takes []int  // the filters that are served and not asked again
@@ -56,8 +56,8 @@ const (
 // value of theirs has few records.
 const selective = 4
 
-// maxKeys is how many values of an index are looked up one by one, each in the
-// order of time; more are one condition, whose records are sorted.
+// maxKeys is how many scopes are looked up one by one, and how many values
+// through a whole index of block ranges; with more it is not worth it.
 const maxKeys = 16
 
 // prepare reads a validated question.
@@ -158,11 +158,7 @@ func (p *plan) find(field string) int {
 func (p *plan) byField(field string) (lead, bool) {
 	l := lead{way: byBlocks, index: field}
 	if at := p.find(field); at >= 0 {
-		if len(p.filters[at].Values) > maxKeys {
-			l.plain = []int{at}
-		} else {
-			l.keys, l.takes = p.filters[at].Values, []int{at}
-		}
+		l.keys, l.takes = p.filters[at].Values, []int{at}
 		return l, true
 	}
 	at := slices.IndexFunc(p.filters, func(f audit.Filter) bool {

@@ -30,32 +30,42 @@ type ask struct {
 type mode int
 
 const (
-	byOrder  mode = iota // by a B-tree, in its order
-	byValue              // by a B-tree; planned anew each time, as the primary key could serve as well where a partition is small
-	byBitmap             // by the bitmap of an index that has no order
-	byCost               // as PostgreSQL likes best, for what reads everything anyway
+	byOrder   mode = iota // by a B-tree, in its order
+	byValue               // by a B-tree; planned anew each time, as without an order another would do where a partition is small
+	byBitmap              // by the bitmap of an index that has no order
+	byBitmaps             // so too, shared out among processes, for what is counted and not sorted
+	byCost                // as PostgreSQL likes best, for what reads everything anyway
 )
 
 var modes = [...]string{
-	byOrder:  "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_bitmapscan = off; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL max_parallel_workers_per_gather = 0",
-	byValue:  "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_bitmapscan = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather = 0",
-	byBitmap: "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = on; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL max_parallel_workers_per_gather = 0",
-	byCost:   "SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather TO DEFAULT",
+	byOrder:   "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_bitmapscan = off; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL max_parallel_workers_per_gather = 0",
+	byValue:   "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_bitmapscan = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather = 0",
+	byBitmap:  "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = on; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL max_parallel_workers_per_gather = 0",
+	byBitmaps: "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = on; SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL max_parallel_workers_per_gather TO DEFAULT",
+	byCost:    "SET LOCAL enable_seqscan = on; SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; SET LOCAL enable_bitmapscan = on; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL max_parallel_workers_per_gather TO DEFAULT",
 }
 
 // askSettings end the beginning of a question's transaction, in the mode byOrder.
 const askSettings = "; SET LOCAL datestyle = 'ISO'; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off" +
 	"; SET LOCAL enable_material = off; SET LOCAL enable_memoize = off; "
 
-// ask runs fn on a question's transaction.
+// ask runs fn on a question's transaction, and again where a partition that it
+// named was dropped meanwhile.
 func (s *Store) ask(ctx context.Context, fn func(a *ask) error) error {
 	if s.closing.Err() != nil {
 		return audit.ErrClosed
 	}
 	begin := pgx.TxOptions{BeginQuery: s.beginRead + askSettings + modes[byOrder]}
-	return s.fail(ctx, pgx.BeginTxFunc(ctx, s.replica, begin, func(tx pgx.Tx) error {
-		return fn(&ask{s: s, ctx: ctx, tx: tx})
-	}))
+	try := func() error {
+		return pgx.BeginTxFunc(ctx, s.replica, begin, func(tx pgx.Tx) error {
+			return fn(&ask{s: s, ctx: ctx, tx: tx})
+		})
+	}
+	err := try()
+	if state(err) == stateUndefinedTable {
+		err = try()
+	}
+	return s.fail(ctx, err)
 }
 
 // plan sets how the statements from now on are planned.

@@ -71,6 +71,7 @@ type piece struct {
 	block    int32  // where it is a block
 	name     string // where it is a partition
 	min, max int64
+	whole    bool // it lies within the window
 }
 
 // bound gives the time before which, in the order, the piece holds nothing.
@@ -86,6 +87,7 @@ func (p *plan) bound(x piece) int64 {
 func (s *search) pieces() (out []piece, err error) {
 	from, to := s.window()
 	add := func(x piece) {
+		x.whole = x.min >= from && x.max <= to
 		if x.min, x.max = max(x.min, from), min(x.max, to); x.min <= x.max {
 			out = append(out, x)
 		}
@@ -138,7 +140,7 @@ func (s *search) window() (from, to int64) {
 const (
 	trialBlocks = 3  // with a way that another may be better than
 	maxGroup    = 64 // in one statement
-	firstRuns   = 8  // at first by a block range index, whose summaries are read whole each time
+	firstRuns   = 8  // at first by a block range index, whose summaries are read whole each time; then eight times as many
 )
 
 // groups looks through the pieces in groups that grow, until enough was found
@@ -163,11 +165,11 @@ func (s *search) groups(trial int) (done bool, err error) {
 		group := rest[:min(size, len(rest))]
 		rest = rest[len(group):]
 		opened += len(group)
-		if s.p.lead.way != byWords {
-			size = min(max(2*opened, size), maxGroup)
-		}
-		if s.p.lead.way == byRuns {
-			size = maxGroup
+		switch s.p.lead.way {
+		case byBlocks:
+			size = min(2*opened, maxGroup)
+		case byRuns:
+			size *= 8
 		}
 		if err := s.group(group); err != nil {
 			return false, err
@@ -246,7 +248,7 @@ func (s *search) settleLead() error {
 
 // weigh counts what an index holds of the lead's values, up to limit.
 func (s *search) weigh(l *lead, blocks []piece, limit int) (n int, err error) {
-	if err := s.plan(byOrder); err != nil {
+	if err := s.plan(byValue); err != nil {
 		return 0, err
 	}
 	numbers := make([]int32, len(blocks))

@@ -13,7 +13,7 @@ type part struct {
 	from, to int64
 }
 
-const selectParts = `SELECT format('%I.%I', n.nspname, c.relname), pg_get_expr(c.relpartbound, c.oid)
+const selectParts = `SELECT format('%I.%I', n.nspname, c.relname), coalesce(pg_get_expr(c.relpartbound, c.oid), '')
 	FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE i.inhparent = to_regclass($1) AND NOT i.inhdetachpending`
 

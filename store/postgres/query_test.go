@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -185,5 +186,39 @@ func TestEveryFilterEqualsTheReference(t *testing.T) {
 				checkQuestion(t, s, recs, v, map[way]int{})
 			}
 		}
+	}
+}
+
+// A caller of Scan may ask other questions meanwhile, whatever the pool's size.
+func TestScanHoldsNoConnection(t *testing.T) {
+	s := open(t, Options{MaxConnections: 1, RollupInterval: -1})
+	recs := storetest.Corpus(15, 300)
+	appendAll(t, s, recs)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	n := 0
+	err := s.Scan(ctx, &audit.Query{}, func(r *audit.Record) error {
+		n++
+		_, err := s.Get(ctx, r.Ref())
+		return err
+	})
+	if err != nil || n != len(recs) {
+		t.Errorf("%d records, %v", n, err)
+	}
+}
+
+// Behind a pooler statements are not prepared by name.
+func TestQuestionsWithoutPreparedStatements(t *testing.T) {
+	for _, mode := range []string{"exec", "cache_describe"} {
+		t.Run(mode, func(t *testing.T) {
+			address := abroad(t, "")
+			s := sparse(t, Options{URL: address + "&default_query_exec_mode=" + mode})
+			recs := storetest.Corpus(14, 200)
+			scatter(t, s, recs)
+			settle(t, s)
+			for seed := range storetest.Rounds(60) {
+				checkQuestion(t, s, recs, storetest.RandomQuery(storetest.NewRand(uint64(seed)), recs...), map[way]int{})
+			}
+		})
 	}
 }

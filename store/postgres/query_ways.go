@@ -70,9 +70,19 @@ func (p *plan) served(w *where, l *lead) error {
 	return nil
 }
 
+// blockMode is how statements by blocks are planned: a prefix has no order, so
+// that nothing but its cost speaks for its index.
+func (p *plan) blockMode() mode {
+	if p.lead.keys == nil && p.lead.index != indexFailed {
+		return byValue
+	}
+	return byOrder
+}
+
 // inBlocks writes the part that looks up each value in each block, and what it
-// selects there; the caller orders and closes it.
-func (s *search) inBlocks(w *where, columns string, numbers []int32, least, greatest []time.Time) error {
+// selects there; the caller orders and closes it. Where the blocks are whole,
+// every time in them will do, and where nothing else is asked the index alone answers.
+func (s *search) inBlocks(w *where, columns string, numbers []int32, least, greatest []time.Time, whole bool) error {
 	l := &s.p.lead
 	w.add(" FROM unnest(", w.arg(numbers), "::int[], ", w.arg(least), "::timestamptz[], ", w.arg(greatest), "::timestamptz[]) AS b(block, least, greatest)")
 	s.p.keys(w, l)
@@ -82,16 +92,18 @@ func (s *search) inBlocks(w *where, columns string, numbers []int32, least, grea
 			return err
 		}
 	}
-	// By these the partitions are chosen, block by block.
-	w.add(" AND r.occurred_at >= b.least AND r.occurred_at <= b.greatest")
-	at := blockTime("r.")
-	w.add(" AND ", at, " >= b.least AND ", at, " <= b.greatest")
+	if !whole {
+		// By these the partitions are chosen, block by block.
+		w.add(" AND r.occurred_at >= b.least AND r.occurred_at <= b.greatest")
+		at := blockTime("r.")
+		w.add(" AND ", at, " >= b.least AND ", at, " <= b.greatest")
+	}
 	return s.also(w)
 }
 
 // byBlocks gives the next places of each value in each block.
 func (s *search) byBlocks(group []piece) ([]hit, error) {
-	if err := s.plan(byOrder); err != nil {
+	if err := s.plan(s.p.blockMode()); err != nil {
 		return nil, err
 	}
 	numbers := make([]int32, len(group))
@@ -102,7 +114,7 @@ func (s *search) byBlocks(group []piece) ([]hit, error) {
 	}
 	var w where
 	w.add("SELECT p.occurred_at, p.id, p.scope")
-	if err := s.inBlocks(&w, placeColumns, numbers, least, greatest); err != nil {
+	if err := s.inBlocks(&w, placeColumns, numbers, least, greatest, false); err != nil {
 		return nil, err
 	}
 	s.after(&w, blockTime("r."), from, to)

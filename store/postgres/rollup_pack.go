@@ -90,11 +90,12 @@ func (p *packed) bytes(n uint64) []byte {
 	return b
 }
 
-// eachTally gives every packed value with its tally; the value is only valid
-// until fn returns.
+// eachTally gives every packed value with its tally; both are only valid until
+// fn returns.
 func eachTally(b []byte, fn func(value []byte, t *analytics.Tally)) error {
 	p := packed{b: b}
 	var value []byte
+	var t analytics.Tally
 	for len(p.b) > 0 {
 		shared := p.number()
 		if shared > uint64(len(value)) {
@@ -102,7 +103,7 @@ func eachTally(b []byte, fn func(value []byte, t *analytics.Tally)) error {
 		}
 		value = append(value[:shared], p.bytes(p.number())...)
 		calls := int64(p.number())
-		t := analytics.Tally{Calls: calls, Success: calls - int64(p.number()), Measured: calls - int64(p.number())}
+		t = analytics.Tally{Calls: calls, Success: calls - int64(p.number()), Measured: calls - int64(p.number())}
 		high := p.number()
 		t.Micros = analytics.SumOfWords(high, p.number())
 		if p.bad {
@@ -266,12 +267,10 @@ func unpackKinds(b []byte) ([]string, error) {
 	return names, nil
 }
 
-// eachSession gives every whole entry of a period's sessions.
-func eachSession(sessions []byte, start int64, fn func(hash uint64, kind int, at int64)) {
-	for ; len(sessions) >= sessionBytes; sessions = sessions[sessionBytes:] {
-		rest := binary.BigEndian.Uint64(sessions[8:])
-		fn(binary.BigEndian.Uint64(sessions), int(rest>>48), start+int64(rest&(1<<48-1)))
-	}
+// unpackSession reads one entry of a period's sessions.
+func unpackSession(entry []byte, start int64) (hash uint64, kind int, at int64) {
+	rest := binary.BigEndian.Uint64(entry[8:])
+	return binary.BigEndian.Uint64(entry), int(rest >> 48), start + int64(rest&(1<<48-1))
 }
 
 func (s *sessionSums) unpack(kinds, sessions []byte, start int64) error {
@@ -283,12 +282,12 @@ func (s *sessionSums) unpack(kinds, sessions []byte, start int64) error {
 	if err != nil || s.over {
 		return err
 	}
-	eachSession(sessions, start, func(hash uint64, kind int, at int64) {
+	for ; len(sessions) >= sessionBytes; sessions = sessions[sessionBytes:] {
+		hash, kind, at := unpackSession(sessions, start)
 		if kind >= len(names) {
-			err = errPacked
-			return
+			return errPacked
 		}
 		s.list = append(s.list, sessionFirst{hash: hash, at: at, kind: names[kind]})
-	})
-	return err
+	}
+	return nil
 }

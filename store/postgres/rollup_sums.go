@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -134,12 +135,8 @@ func joined(dst []byte, a, b []byte) []byte {
 
 // splitJoined is the reverse of joined.
 func splitJoined(key []byte) (a, b []byte) {
-	for i, c := range key {
-		if c == 0 {
-			return key[:i], key[i+1:]
-		}
-	}
-	return key, nil
+	a, b, _ = bytes.Cut(key, []byte{0})
+	return a, b
 }
 
 // histogram counts durations by buckets that grow by a fiftieth: bucket i holds

@@ -38,11 +38,6 @@ func (s *Store) Scan(ctx context.Context, q *audit.Query, fn func(*audit.Record)
 			if err != nil {
 				return err
 			}
-			before = p
-			if ended = len(hits) < n; len(hits) == 0 {
-				return nil
-			}
-			start = hits[len(hits)-1].place
 			if err := a.fetch(hits); err != nil {
 				return err
 			}
@@ -52,6 +47,9 @@ func (s *Store) Scan(ctx context.Context, q *audit.Query, fn func(*audit.Record)
 			recs = make([]*audit.Record, len(hits))
 			for i := range hits {
 				recs[i] = hits[i].rec
+			}
+			if before, ended = p, len(hits) < n; !ended {
+				start = hits[len(hits)-1].place
 			}
 			return nil
 		})

@@ -27,16 +27,14 @@ type runs struct {
 }
 
 var runIndexes = []*runs{
-	{"values", 1, []string{
-		"external_id", "actor_name", "actor_email", "actor_ip", "on_behalf_of", "resource_name", "request_id", "span_id", "path",
-		"tokens_full", "tokens_dedup", "request_bytes", "response_bytes", "sequence",
-	}, 256},
-	{"words", 2, []string{
+	{"ids", 1, []string{"request_id", "span_id", "sequence", "request_bytes", "response_bytes", "tokens_full", "tokens_dedup"}, 256},
+	{"values", 2, []string{"external_id", "actor_name", "actor_email", "actor_ip", "on_behalf_of", "resource_name", "path"}, 256},
+	{"words", 3, []string{
 		"kind", "operation", "outcome", "level", "actor_type", "actor_team", "auth_method", "resource_type", "error_code",
 		"verdict", "rule", "toolkit_kind", "toolkit", "connection", "persona", "enrichment_mode", "service", "provider",
 		"transport", "host", "method", "segment", "user_agent", "purpose", "response_blocks",
 	}, 32},
-	{"spans", 3, []string{
+	{"spans", 4, []string{
 		"recorded_at", "expires_at", "duration_us", "tokens_full", "tokens_dedup",
 		"request_bytes", "response_bytes", "response_blocks", "sequence",
 	}, 0},

@@ -297,15 +297,3 @@ func (w *where) open(blocks []int32) {
 		" ELSE (SELECT true FROM unnest(", w.arg(blocks), "::int[]) AS b(block) CROSS JOIN LATERAL",
 		" (SELECT 1 FROM @records o WHERE o.block = b.block", ended, " x LIMIT 1) IS NULL END")
 }
-
-// window adds the bounds of occurred_at, plain.
-func (w *where) window(q *audit.Query) {
-	if !q.From.IsZero() {
-		w.and()
-		w.add("r.occurred_at >= ", w.arg(q.From))
-	}
-	if !q.To.IsZero() {
-		w.and()
-		w.add("r.occurred_at < ", w.arg(q.To))
-	}
-}

@@ -44,12 +44,8 @@ func (s *Store) open(write bool) (*conn, error) {
 		"PRAGMA mmap_size = 0",        // a mapped file that is cut short kills the process
 	}
 	if write {
-		synchronous := "FULL"
-		if s.opt.LosePowerFailure {
-			synchronous = "NORMAL"
-		}
 		pragmas = append(pragmas,
-			"PRAGMA synchronous = "+synchronous,
+			"PRAGMA synchronous = "+synchronous(!s.opt.LosePowerFailure),
 			"PRAGMA cache_size = -"+strconv.Itoa(writerCacheKiB),
 			"PRAGMA wal_autocheckpoint = "+strconv.Itoa(walPages),
 			"PRAGMA journal_size_limit = "+strconv.Itoa(64<<20),
@@ -163,6 +159,16 @@ func bind(st *z.Stmt, at int, arg any) {
 // beginning, so that what fn reads stays true until it commits. An error of fn
 // rolls everything back.
 func (s *Store) write(ctx context.Context, fn func(w *writer) error) error {
+	return s.commit(ctx, !s.opt.LosePowerFailure, fn)
+}
+
+// writeUnflushed does the same and does not wait until the disk has it; a loss of
+// power may undo what was written so since the last commit that did wait.
+func (s *Store) writeUnflushed(ctx context.Context, fn func(w *writer) error) error {
+	return s.commit(ctx, false, fn)
+}
+
+func (s *Store) commit(ctx context.Context, flush bool, fn func(w *writer) error) error {
 	if s.opt.ReadOnly {
 		return audit.Unsupported("the database was opened for reading only")
 	}
@@ -178,12 +184,36 @@ func (s *Store) write(ctx context.Context, fn func(w *writer) error) error {
 		return translate(ctx, ctx.Err())
 	case w := <-s.writer:
 		defer func() { s.writer <- w }() // also after a panic
-		err := w.transact(ctx, s.opt.BusyTimeout, fn)
+		err := w.flushing(flush)
+		if err == nil {
+			err = w.transact(ctx, s.opt.BusyTimeout, fn)
+		}
 		if breaks(err) {
 			w = s.renew(w)
 		}
 		return translate(ctx, err)
 	}
+}
+
+// flushing says whether the transactions that follow are flushed to the disk.
+func (w *writer) flushing(on bool) error {
+	if on == !w.unflushed {
+		return nil
+	}
+	if err := exec(w.Conn, "PRAGMA synchronous = "+synchronous(on)); err != nil {
+		return err
+	}
+	w.unflushed = !on
+	return nil
+}
+
+// synchronous is the setting for commits that are flushed one by one, or only
+// before their pages are copied into the database.
+func synchronous(flush bool) string {
+	if flush {
+		return "FULL"
+	}
+	return "NORMAL"
 }
 
 // renew replaces a connection that failed, if it can.

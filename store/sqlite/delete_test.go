@@ -22,7 +22,6 @@ import (
 type deletions struct {
 	s     *Store
 	left  map[audit.Ref]*audit.Record // the events that must still be there
-	place map[int64]audit.Ref
 	under []*underway
 	seed  uint64
 }

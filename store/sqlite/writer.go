@@ -15,10 +15,12 @@ type writer struct {
 	record *z.Stmt
 	body   *z.Stmt
 	text   *z.Stmt // nil where the file has no full text index
+
+	unflushed bool // its commits are not flushed to the disk
 }
 
 func (s *Store) newWriter(c *conn) (*writer, error) {
-	w := &writer{conn: c, s: s}
+	w := &writer{conn: c, s: s, unflushed: s.opt.LosePowerFailure}
 	for _, p := range []struct {
 		into **z.Stmt
 		sql  string
