@@ -19,7 +19,12 @@ import (
 // compares every answer.
 func TestProperties(t *testing.T) {
 	for name, harness := range engines {
-		t.Run(name, func(t *testing.T) { testProperties(t, harness(t)) })
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "memory" && name != "sqlite" {
+				t.Skip("in full runs only: a server takes its time")
+			}
+			testProperties(t, harness(t))
+		})
 	}
 }
 

@@ -33,6 +33,9 @@ func TestPostgres(t *testing.T) {
 }
 
 func TestPostgresOutage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("in full runs only: the server is away for seconds")
+	}
 	for _, mode := range []crashtest.Mode{crashtest.Sync, crashtest.Server} {
 		t.Run(string(mode), func(t *testing.T) {
 			s := enginetest.StartPostgres(t, enginetest.PostgresOptions{Durable: true})

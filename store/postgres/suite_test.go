@@ -13,6 +13,9 @@ import (
 // The suite runs in internal/conformance too; there all records fall into one
 // block. Here a block holds about four, so that everything goes over many.
 func TestSuiteOverManyBlocks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a minute: in full runs only; internal/conformance runs the suite over one block")
+	}
 	url := enginetest.Postgres(t)
 	options := map[audit.Store]Options{}
 	var n atomic.Int64
