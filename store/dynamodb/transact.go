@@ -234,6 +234,12 @@ func unsettled(entries []*entry) []*entry {
 
 // advance makes one transaction; an error ends the attempts.
 func (l *lane) advance(ctx context.Context, entries []*entry, attempt int) error {
+	if d, ok := l.pace.silent(); ok {
+		l.known = false // others may use the silence
+		if err := sleep(ctx, d); err != nil {
+			return l.s.busy(ctx, err)
+		}
+	}
 	if !l.known {
 		head, err := l.s.readHead(ctx, l.part, l.scope)
 		if err != nil {
@@ -249,14 +255,12 @@ func (l *lane) advance(ctx context.Context, entries []*entry, attempt int) error
 	if t == nil {
 		return nil
 	}
-	if err := l.pace.start(ctx); err != nil {
-		return l.s.busy(ctx, err)
-	}
 	began := time.Now()
 	v, err := l.send(ctx, t)
+	l.pace.note(time.Since(began))
 	switch v {
 	case done:
-		l.pace.won(time.Since(began))
+		l.pace.run++
 		l.head = t.head
 		for i, e := range t.of {
 			if e != nil && t.recs[i] {
@@ -267,17 +271,17 @@ func (l *lane) advance(ctx context.Context, entries []*entry, attempt int) error
 		return nil
 	case taken:
 		return nil
-	case behind, blocked:
-		// Read again after the pause, when it may have moved once more.
-		l.known = false
-		err = l.pace.lost(ctx, attempt)
-	default:
-		return err
+	case blocked:
+		// Perhaps by lack of capacity, which the head does not show.
+		if err := pause(ctx, attempt); err != nil {
+			return l.s.busy(ctx, err)
+		}
+		fallthrough
+	case behind:
+		l.known, l.pace.run, l.pace.rival = false, 0, time.Now()
+		return l.listen(ctx)
 	}
-	if err != nil {
-		return l.s.busy(ctx, err)
-	}
-	return nil
+	return err
 }
 
 // busy is the error of a write that found no time among the others.
