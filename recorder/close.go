@@ -109,7 +109,8 @@ func (r *Recorder) endings() []chan struct{} {
 	return []chan struct{}{r.drained, r.spooler.ended}
 }
 
-// freeze makes the balance final. A store that answers after this is not heard.
+// freeze makes the balance final. What a store answers after this is not in it;
+// the spool still hears of it, while it is open.
 func (r *Recorder) freeze() {
 	q := &r.queue
 	var disk spool.Stats

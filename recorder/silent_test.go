@@ -89,7 +89,7 @@ func TestNothingIsSilent(t *testing.T) {
 					opt := opt
 					opt.Capacity, opt.FlushSize, opt.FlushInterval = 12, 6, time.Second
 					opt.Timeout, opt.WriteTimeout, opt.Chained = 2*time.Second, 3*time.Second, true
-					runSilent(t, f.Store, dir, opt, func() { f.Heal() })
+					runSilent(t, f.Store, dir, opt, func() { f.Heal(); synctest.Wait() })
 				})
 			})
 		}
@@ -242,12 +242,13 @@ func runSilent(t *testing.T, store audit.Store, dir string, opt Options, heal fu
 	// What is in the spool comes with the next recorder, and then the store has
 	// all that was acknowledged, once, but for what was set aside.
 	heal()
+	late := int64(len(inStore(t, store))) - a.Stored // a call that Close could not call off has its answer now
 	closeSpool(t, sp)
 	sp = openSpool(t, dir, spool.Options{})
 	r = start(t, appender.AppendChained, Options{Spool: sp, DeadLetters: letters})
 	again := mustClose(t, r)
-	if again.Recovered < a.Spooled || again.Stored > a.Spooled {
-		t.Errorf("%d were left in the spool, and then %+v", a.Spooled, again)
+	if again.Recovered+late < a.Spooled || again.Stored > a.Spooled {
+		t.Errorf("%d were left in the spool, %d of them were stored after all, and then %+v", a.Spooled, late, again)
 	}
 	closeSpool(t, sp)
 	list, err = letters.List()
