@@ -46,6 +46,9 @@ type Options struct {
 	// delivered first, under any durability, and records that the store refuses
 	// for good are set aside. "" is none.
 	SpoolDir   string
+	// SpoolStore names the store that the spool feeds, see spool.Options.Store;
+	// [spool.StoreName] makes such a name. Empty is not checked.
+	SpoolStore string
 	SpoolBytes int64 // what may wait in the spool at most; 0 is 1 GiB
 
 	TTL         time.Duration // stamps expires_at on each record; 0 leaves it empty

@@ -36,9 +36,9 @@ func (t *Trail) openSpool() error {
 		}
 		return nil
 	}
-	opt := spool.Options{MaxBytes: o.SpoolBytes, Logger: o.Logger, Now: o.Now}
+	opt := spool.Options{MaxBytes: o.SpoolBytes, Store: o.SpoolStore, Logger: o.Logger, Now: o.Now}
 	if most := t.caps.RecordBytes; most > spool.DefaultMaxEntry/2 {
-		// JSON may take more bytes than the texts it quotes.
+		// An entry is the record and what tells its fields apart; there is room for both.
 		opt.MaxEntry = min(2*most, spool.MaxMaxEntry)
 	}
 	s, err := spool.Open(o.SpoolDir, opt)
@@ -68,7 +68,7 @@ func (t *Trail) openSpool() error {
 
 // spoolFault gives an error of the spool the name of the option it comes from.
 func spoolFault(err error) error {
-	fields := map[string]string{"spool.dir": "spool_dir", "spool.max_bytes": "spool_bytes"}
+	fields := map[string]string{"spool.dir": "spool_dir", "spool.max_bytes": "spool_bytes", "spool.store": "spool_store"}
 	if e, ok := err.(*audit.Error); ok && fields[e.Field] != "" {
 		named := *e
 		named.Field = fields[e.Field]

@@ -30,7 +30,7 @@ func (c *Config) ServerOptions() annals.Options {
 	}
 	// An engine that forgets must not be given what waits for one that does not.
 	if c.Audit.Backend != "memory" || opt.Durability == recorder.Spool || opt.OnFull == recorder.Spill {
-		opt.SpoolDir, opt.SpoolBytes = c.Audit.SpoolDir, c.Audit.SpoolMaxBytes
+		opt.SpoolDir, opt.SpoolBytes, opt.SpoolStore = c.Audit.SpoolDir, c.Audit.SpoolMaxBytes, c.storeName()
 	}
 	return opt
 }

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"net/url"
+	"path/filepath"
+	"regexp"
+
+	"github.com/annals-dev/annals/spool"
+)
+
+// storeName tells the store of the settings from any other, for the spool that
+// feeds it. Who connects to it, and how, makes no difference.
+func (c *Config) storeName() string {
+	a := &c.Audit
+	switch a.Backend {
+	case "sqlite":
+		file := a.URL
+		if !c.IsSet("audit.spool_dir") {
+			file = filepath.Base(file) // the spool lies beside the file, and moves with it
+		} else if abs, err := filepath.Abs(file); err == nil {
+			file = abs
+		}
+		return spool.StoreName(a.Backend, file, a.Prefix)
+	case "postgres":
+		return spool.StoreName(a.Backend, append(database(a.URL), a.Postgres.Schema, a.Prefix)...)
+	}
+	return spool.StoreName(a.Backend, a.URL, a.Prefix)
+}
+
+// keyword finds the words of a connection string of libpq that say where the
+// database is; a value is one word or stands between quotes.
+var keyword = regexp.MustCompile(`(?i)\b(host|port|dbname)\s*=\s*('(?:[^'\\]|\\.)*'|\S*)`)
+
+// database gives what a connection string says of host, port and database.
+func database(conn string) []string {
+	if u, err := url.Parse(conn); err == nil && u.Scheme != "" {
+		q := u.Query()
+		return []string{u.Host, q.Get("host"), q.Get("port"), u.Path, q.Get("dbname")}
+	}
+	var out []string
+	for _, m := range keyword.FindAllStringSubmatch(conn, -1) {
+		out = append(out, m[1]+"="+m[2])
+	}
+	return out
+}
