@@ -45,7 +45,7 @@ type Options struct {
 	// OnFull spill need it. With it, whatever an earlier process left there is
 	// delivered first, under any durability, and records that the store refuses
 	// for good are set aside. "" is none.
-	SpoolDir   string
+	SpoolDir string
 	// SpoolStore names the store that the spool feeds, see spool.Options.Store;
 	// [spool.StoreName] makes such a name. Empty is not checked.
 	SpoolStore string
