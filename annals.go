@@ -117,7 +117,7 @@ func New(store audit.Store, opt Options) (*Trail, error) {
 		return nil, err
 	}
 	t := &Trail{store: store, caps: store.Capabilities(), opt: opt, policy: pol, secret: secret{store: store}, closed: make(chan struct{})}
-	sink, err := t.sink()
+	sink, fresh, err := t.sinks()
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func New(store audit.Store, opt Options) (*Trail, error) {
 	t.recorder, err = recorder.New(sink, recorder.Options{
 		Policy: pol, Redactor: red,
 		Durability: t.opt.Durability, OnFull: t.opt.OnFull, Unbuffered: opt.Unbuffered,
-		Spool: t.spool, DeadLetters: t.letters,
+		Spool: t.spool, DeadLetters: t.letters, Fresh: fresh,
 		FlushInterval: opt.FlushInterval, FlushSize: opt.FlushSize,
 		Capacity: opt.Capacity, CapacityBytes: opt.CapacityBytes,
 		Timeout: opt.Timeout, WriteTimeout: opt.WriteTimeout,
@@ -152,22 +152,29 @@ func New(store audit.Store, opt Options) (*Trail, error) {
 	return t, nil
 }
 
-// sink gives the store's way of appending: chained, or plain.
-func (t *Trail) sink() (recorder.Sink, error) {
-	appendPlain := t.store.Append
+// sinks give the store's way of appending, chained or plain, and the one for
+// records with fresh ids, nil where it is no other.
+func (t *Trail) sinks() (usual, fresh recorder.Sink, err error) {
 	if !t.opt.Unchained {
 		c, ok := audit.As[chain.Appender](t.store)
 		if !ok {
-			return nil, audit.Unsupported("the engine %s has no hash chain: switch the chain off or choose another engine", t.caps.Engine)
+			return nil, nil, audit.Unsupported("the engine %s has no hash chain: switch the chain off or choose another engine", t.caps.Engine)
 		}
-		appendPlain = c.AppendChained
+		return t.observed(c.AppendChained), nil, nil
 	}
+	if f, ok := audit.As[audit.FreshAppender](t.store); ok {
+		fresh = t.observed(f.AppendFresh)
+	}
+	return t.observed(t.store.Append), fresh, nil
+}
+
+func (t *Trail) observed(sink recorder.Sink) recorder.Sink {
 	return func(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
 		done := t.observe(ctx, "append")
-		results, err := appendPlain(ctx, recs)
+		results, err := sink(ctx, recs)
 		done(len(recs), err)
 		return results, err
-	}, nil
+	}
 }
 
 // observe starts the clock of one operation; the function it returns stops it.

@@ -60,6 +60,7 @@ func (t *Trail) newRetention() (*retention.Loop, error) {
 	}
 	keeper, _ := audit.As[audit.Keeper](t.store)
 	opt.Partitions, _ = audit.As[retention.Partitioner](t.store)
+	opt.Holder, _ = audit.As[audit.Holder](t.store)
 	return retention.New(pruner{t}, keeper, opt)
 }
 

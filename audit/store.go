@@ -100,6 +100,15 @@ type Capabilities struct {
 	BatchSize   int           // the number of records in a batch that the engine likes best
 }
 
+// FreshAppender appends more cheaply what nobody can have sent before.
+// Fallback: Append.
+type FreshAppender interface {
+	// AppendFresh is [Store.Append] for records whose ids were made for them at the
+	// door, by [NewID], and that no attempt was made with before. The store need not
+	// look whether an id is taken: a record may replace one with the same id.
+	AppendFresh(ctx context.Context, recs []*Record) ([]Result, error)
+}
+
 // Scanner walks every record that a question selects, in its order, in
 // constant memory. The record given to fn is fn's to keep only until it
 // returns. An error of fn ends the walk and is returned.

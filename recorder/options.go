@@ -91,6 +91,11 @@ type Options struct {
 	// caller that waits for the store has the error instead. See [DecodeEntry].
 	DeadLetters *spool.DeadLetters
 
+	// Fresh is the sink for a batch of events whose ids were all made at the door
+	// and that no attempt was made with before, see [audit.FreshAppender]; nil is
+	// the recorder's sink for them too.
+	Fresh Sink
+
 	Logger *slog.Logger     // nil is slog.Default()
 	Now    func() time.Time // nil is time.Now; stamps records only, timers have their own clock
 	// Stored is called with each batch that the store has taken, in order of

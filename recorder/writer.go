@@ -150,9 +150,10 @@ func (w *writer) write(items []item) {
 
 // call hands the items to the sink, once.
 func (w *writer) call(items []item) (results []audit.Result, err error) {
-	recs := w.recs[:0]
+	recs, fresh := w.recs[:0], w.r.opt.Fresh != nil
 	for i := range items {
 		rec := items[i].rec
+		fresh = fresh && items[i].own && !items[i].tried
 		if items[i].tried {
 			// The store may have linked it before it failed.
 			rec.Sequence, rec.Segment, rec.PrevHash, rec.Hash = 0, "", audit.Digest{}, audit.Digest{}
@@ -161,6 +162,10 @@ func (w *writer) call(items []item) (results []audit.Result, err error) {
 		recs = append(recs, rec)
 	}
 	w.recs = recs
+	sink := w.sink
+	if fresh {
+		sink = w.r.opt.Fresh
+	}
 	ctx, cancel := context.WithTimeout(w.r.ctx, w.r.opt.WriteTimeout)
 	defer cancel()
 	began := w.r.now()
@@ -172,7 +177,7 @@ func (w *writer) call(items []item) (results []audit.Result, err error) {
 		w.observe(err)
 		w.fit(len(items), err, w.r.now().Sub(began), ctx.Err() != nil)
 	}()
-	results, err = w.sink(ctx, recs)
+	results, err = sink(ctx, recs)
 	if err == nil && len(results) != len(recs) {
 		err = &audit.Error{Code: audit.CodeInternal, Message: fmt.Sprintf("the store gave %d results for %d records", len(results), len(recs))}
 	}

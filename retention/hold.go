@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -36,32 +35,7 @@ type Hold struct {
 }
 
 // Query gives the records that are held. An error names the parameter.
-func (h *Hold) Query() (*audit.Query, error) {
-	v, err := url.ParseQuery(h.Params)
-	if err != nil {
-		return nil, audit.Invalid("params", "cannot be read as URL parameters")
-	}
-	if len(v) == 0 {
-		return nil, audit.Invalid("params", "is empty: kind=event holds everything")
-	}
-	for _, name := range []string{audit.ParamText, audit.ParamOpen, audit.ParamOrder, audit.ParamLimit, audit.ParamCursor} {
-		if v.Has(name) {
-			return nil, audit.Invalid("params", "%s has no place in a hold, which has filters and a window only", name)
-		}
-	}
-	q, _, err := audit.ParseParams(v)
-	if err != nil {
-		return nil, err
-	}
-	if q, err = q.Validate(); err != nil {
-		return nil, err
-	}
-	q.Limit = 0
-	return q, nil
-}
-
-// holdsKey names the document of the holds, a JSON list in the order of their making.
-const holdsKey = "retention.holds"
+func (h *Hold) Query() (*audit.Query, error) { return audit.ParseHold(h.Params) }
 
 // saveAttempts is how often a change is tried against others at the same time.
 const saveAttempts = 100
@@ -74,8 +48,11 @@ func (l *Loop) Holds(ctx context.Context) ([]Hold, error) {
 
 // AddHold adds a legal hold and gives it with its id and time. When it returns,
 // every deletion heeds the hold: it waits for a batch under way, also that of
-// another process. ErrTooLarge: there is no room for another. Where the wait
-// ends in an error the hold is in force all the same, but for that batch.
+// another process, and until an engine that deletes by itself has left the
+// records alone ([audit.Holder]; on DynamoDB that takes half a minute and more).
+// ErrTooLarge: there is no room for another. Where the wait ends in an error the
+// hold is in force all the same, but for that batch, and for the engine's own
+// deletion from the next run on.
 func (l *Loop) AddHold(ctx context.Context, h Hold) (Hold, error) {
 	h, err := l.prepare(h)
 	if err != nil {
@@ -97,10 +74,22 @@ func (l *Loop) AddHold(ctx context.Context, h Hold) (Hold, error) {
 	if err != nil {
 		return Hold{}, err
 	}
+	if err := l.applyHolds(ctx); err != nil {
+		return h, err
+	}
 	return h, settle(ctx, l.keeper, l.opt.Now)
 }
 
-// RemoveHold ends a legal hold and gives it back, or ErrNotFound.
+// applyHolds tells an engine that deletes by itself what is held.
+func (l *Loop) applyHolds(ctx context.Context) error {
+	if l.opt.Holder == nil {
+		return nil
+	}
+	return l.opt.Holder.ApplyHolds(ctx)
+}
+
+// RemoveHold ends a legal hold and gives it back, or ErrNotFound. An engine that
+// deletes by itself learns of it with the next run.
 func (l *Loop) RemoveHold(ctx context.Context, id string) (removed Hold, err error) {
 	err = l.changeHolds(ctx, func(holds []Hold) ([]Hold, error) {
 		i := slices.IndexFunc(holds, func(o Hold) bool { return o.ID == id })
@@ -161,7 +150,7 @@ func (l *Loop) changeHolds(ctx context.Context, change func([]Hold) ([]Hold, err
 		if len(doc) > audit.MaxKeptValue {
 			return &audit.Error{Code: audit.CodeTooLarge, Message: "the holds have more than 256 KiB together: join some of them, or remove those that are over"}
 		}
-		if err = l.keeper.Save(ctx, holdsKey, doc, version); !errors.Is(err, audit.ErrConflict) {
+		if err = l.keeper.Save(ctx, audit.HoldsKey, doc, version); !errors.Is(err, audit.ErrConflict) {
 			return err
 		}
 	}
@@ -175,7 +164,7 @@ func (l *Loop) loadHolds(ctx context.Context) ([]Hold, int64, error) {
 	if l.keeper == nil {
 		return holds, 0, nil
 	}
-	doc, version, err := l.keeper.Load(ctx, holdsKey)
+	doc, version, err := l.keeper.Load(ctx, audit.HoldsKey)
 	switch {
 	case errors.Is(err, audit.ErrNotFound):
 		return holds, 0, nil
@@ -188,19 +177,18 @@ func (l *Loop) loadHolds(ctx context.Context) ([]Hold, int64, error) {
 	return holds, version, nil
 }
 
-// held gives the questions of the holds in force.
+// held gives the questions of the holds in force. A list that cannot be read is
+// an error: nothing may be deleted then.
 func (l *Loop) held(ctx context.Context) ([]*audit.Query, error) {
-	holds, _, err := l.loadHolds(ctx)
+	if l.keeper == nil {
+		return nil, nil
+	}
+	doc, _, err := l.keeper.Load(ctx, audit.HoldsKey)
+	if errors.Is(err, audit.ErrNotFound) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*audit.Query, 0, len(holds))
-	for i := range holds {
-		q, err := holds[i].Query()
-		if err != nil {
-			return nil, &audit.Error{Code: audit.CodeInternal, Message: "the legal hold " + holds[i].ID + " cannot be read: nothing is deleted", Cause: err}
-		}
-		out = append(out, q)
-	}
-	return out, nil
+	return audit.ParseHolds(doc)
 }

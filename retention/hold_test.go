@@ -188,11 +188,11 @@ func (r *rig) keep(holds []Hold) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	_, version, err := r.Load(r.t.Context(), holdsKey)
+	_, version, err := r.Load(r.t.Context(), audit.HoldsKey)
 	if err != nil && !errors.Is(err, audit.ErrNotFound) {
 		r.t.Fatal(err)
 	}
-	if err := r.Save(r.t.Context(), holdsKey, doc, version); err != nil {
+	if err := r.Save(r.t.Context(), audit.HoldsKey, doc, version); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -207,7 +207,7 @@ func TestUnreadableHolds(t *testing.T) {
 		r := newRig(t)
 		l := r.loop(nil)
 		r.add(3, "", time.Now(), time.Now())
-		if err := r.Save(t.Context(), holdsKey, []byte(doc), 0); err != nil {
+		if err := r.Save(t.Context(), audit.HoldsKey, []byte(doc), 0); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := l.RunNow(t.Context()); err == nil || l.State().Errors != 1 {

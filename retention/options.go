@@ -31,9 +31,10 @@ type Options struct {
 	Logger    *slog.Logger     // nil is slog.Default()
 	Now       func() time.Time // the wall clock; nil is time.Now
 
-	// Partitions is the engine's capability; nil where it has none. annals.New
-	// fills it in.
+	// Partitions and Holder are the engine's capabilities; nil where it has none.
+	// annals.New fills them in.
 	Partitions Partitioner
+	Holder     audit.Holder
 }
 
 // withDefaults checks the options and fills in what is left out.

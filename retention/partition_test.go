@@ -144,7 +144,7 @@ func TestFailedPartitionStepsStopNothing(t *testing.T) {
 // Nothing is dropped while the holds cannot be read.
 func TestUnreadableHoldsStopTheDrop(t *testing.T) {
 	r, s := newRig(t), &shelf{list: months(1, 5)}
-	if err := r.Save(t.Context(), holdsKey, []byte("no JSON"), 0); err != nil {
+	if err := r.Save(t.Context(), audit.HoldsKey, []byte("no JSON"), 0); err != nil {
 		t.Fatal(err)
 	}
 	l := r.loop(func(o *Options) { o.Partitions, o.Ceiling, o.Now = s, 90*day, fixed })

@@ -38,7 +38,11 @@ func (l *Loop) run(ctx context.Context, waiting bool) (*Run, error) {
 	if err == nil {
 		l.set(func(s *State) { s.Leading = true })
 		l.makePartitions(ctx)
-		if err = l.deleteDue(ctx, r); err == nil {
+		// First, as an AddHold or RemoveHold may have been cut off before it did so.
+		if err = l.applyHolds(ctx); err == nil {
+			err = l.deleteDue(ctx, r)
+		}
+		if err == nil {
 			l.maintain(ctx)
 		}
 		l.giveBack(ctx)

@@ -3,14 +3,17 @@
 package backends
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/internal/config"
+	"github.com/annals-dev/annals/store/dynamodb"
 	"github.com/annals-dev/annals/store/memory"
 	"github.com/annals-dev/annals/store/postgres"
 	"github.com/annals-dev/annals/store/sqlite"
@@ -75,6 +78,8 @@ var settingOf = map[string]string{
 	"max_conn_lifetime":  "audit.postgres.connection_lifetime_seconds",
 	"max_conn_idle_time": "audit.postgres.connection_idle_seconds",
 	"lock_timeout":       "audit.postgres.lock_timeout_seconds",
+	"call_timeout":       "audit.dynamodb.call_timeout_seconds",
+	"timeout":            "audit.dynamodb.timeout_seconds",
 }
 
 var engines = map[string]func(context.Context, *config.Config, Use) (audit.Store, error){
@@ -86,6 +91,9 @@ var engines = map[string]func(context.Context, *config.Config, Use) (audit.Store
 	},
 	"postgres": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
 		return postgres.Open(ctx, postgresOptions(cfg, use))
+	},
+	"dynamodb": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
+		return dynamodb.Open(ctx, dynamodbOptions(cfg, use))
 	},
 }
 
@@ -107,6 +115,22 @@ func postgresOptions(cfg *config.Config, use Use) postgres.Options {
 	return opt
 }
 
+func dynamodbOptions(cfg *config.Config, use Use) dynamodb.Options {
+	a, d := &cfg.Audit, &cfg.Audit.DynamoDB
+	opt := dynamodb.Options{
+		Region: a.Region, TableName: a.TableName, Prefix: a.Prefix, NoCreate: use == Look,
+		Sweep: d.Sweep, PutOnly: d.PutOnly, Ceiling: cfg.TrailOptions().Retention.Ceiling,
+		MaxRetries: d.MaxRetries, CallTimeout: d.CallTimeoutSeconds.Duration(), Timeout: d.TimeoutSeconds.Duration(), Parallel: d.Parallel,
+	}
+	if cfg.IsSet("audit.url") {
+		opt.URL = a.URL
+	}
+	if d.MaxRetries == 0 {
+		opt.MaxRetries = -1 // a zero there is the default
+	}
+	return opt
+}
+
 // orNever gives the form in which an engine's options say never: a zero there
 // is the default.
 func orNever(s config.Seconds) time.Duration {
@@ -120,6 +144,10 @@ func orNever(s config.Seconds) time.Duration {
 func Describe(cfg *config.Config) string {
 	if cfg.Audit.Backend == "memory" {
 		return "memory (gone when the program ends)"
+	}
+	if cfg.Audit.Backend == "dynamodb" {
+		opt := dynamodbOptions(cfg, Look)
+		return strings.TrimSpace("dynamodb " + cmp.Or(opt.TableName, opt.Prefix+"audit") + " in " + opt.Region + " " + config.WithoutPassword(opt.URL))
 	}
 	return cfg.Audit.Backend + " " + config.WithoutPassword(cfg.Audit.URL)
 }

@@ -46,9 +46,12 @@ var keywordPassword = regexp.MustCompile(`(?i)\b((?:ssl)?password)\s*=\s*(?:'(?:
 // Audit says what is recorded and where it is kept.
 type Audit struct {
 	Enabled bool   `toml:"enabled" default:"true" doc:"false: nothing is recorded and nothing is opened"`
-	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite, postgres or memory"`
-	URL     string `toml:"url" default:"annals-data/annals.db" secret:"url" doc:"where the engine is: for sqlite the path of the file, for postgres a connection string"`
+	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite, postgres, dynamodb or memory"`
+	URL     string `toml:"url" default:"annals-data/annals.db" secret:"url" doc:"where the engine is: for sqlite the path of the file, for postgres a connection string, for dynamodb an endpoint that is not AWS, such as DynamoDB Local"`
 	Prefix  string `toml:"prefix" default:"annals_" doc:"begins the name of every table, index or key"`
+
+	Region    string `toml:"region" default:"us-east-1" doc:"AWS region of the engine dynamodb"`
+	TableName string `toml:"table_name" default:"" example:"annals_audit" doc:"table of the engine dynamodb; empty is prefix and audit: annals_audit"`
 
 	Level             string   `toml:"level" default:"writes_only" doc:"all, writes_only, mutations_only, deletes_only or failures_only"`
 	AlwaysLogFailures bool     `toml:"always_log_failures" default:"false" doc:"failures and denials are recorded whatever the level; exclusions still win"`
@@ -86,6 +89,7 @@ type Audit struct {
 	Redact   Redact   `toml:"redact" doc:"What is made unreadable before anything else sees it."`
 	TLS      TLS      `toml:"tls" doc:"How the connection to the engine is protected; what is set here wins over the URL."`
 	Postgres Postgres `toml:"postgres" doc:"What only the engine postgres knows."`
+	DynamoDB DynamoDB `toml:"dynamodb" doc:"What only the engine dynamodb knows."`
 }
 
 // TLS protects the connection to the engine.
@@ -112,6 +116,16 @@ type Postgres struct {
 	ApplicationName         string  `toml:"application_name" default:"annals" doc:"name in pg_stat_activity"`
 	RollupIntervalSeconds   Seconds `toml:"rollup_interval_seconds" default:"15" doc:"how often a server brings the hourly sums of the statistics up to date; 0 is never, where another process does"`
 	Migrate                 bool    `toml:"migrate" default:"true" doc:"false never changes the schema: annals migrate does, as another user"`
+}
+
+// DynamoDB configures the engine of that name.
+type DynamoDB struct {
+	Sweep              bool    `toml:"sweep" default:"false" doc:"true leaves deletion to the clean-up, which reads the whole table and pays for each deletion; false lets the TTL of DynamoDB delete, at no cost, within a few days"`
+	PutOnly            bool    `toml:"put_only" default:"false" doc:"true writes without BatchWriteItem, whose right is a right to delete too; it matters only where chain is false"`
+	MaxRetries         int     `toml:"max_retries" default:"9" doc:"how often a call is repeated that was throttled, cut off or not answered"`
+	CallTimeoutSeconds Seconds `toml:"call_timeout_seconds" default:"5" doc:"how long one attempt of a call may take"`
+	TimeoutSeconds     Seconds `toml:"timeout_seconds" default:"20" doc:"how long one write may take with all its attempts; less than write_timeout_seconds"`
+	Parallel           int     `toml:"parallel" default:"32" doc:"calls that one operation has under way at the same time"`
 }
 
 // Redact says what is made unreadable.

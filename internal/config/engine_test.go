@@ -24,6 +24,12 @@ func TestEngineSettings(t *testing.T) {
 		{"half a certificate", pg, "audit.tls.cert_file", "c.pem", "audit.tls.cert_file: and audit.tls.key_file"},
 		{"of another engine", nil, "audit.postgres.writers", "2", `audit.postgres.writers: has no effect with audit.backend "sqlite"`},
 		{"protection of a file", nil, "audit.tls.mode", "require", `audit.tls.mode: has no effect with audit.backend "sqlite"`},
+		{"no endpoint is needed", map[string]string{"audit.backend": "dynamodb"}, "", "", ""},
+		{"no call", map[string]string{"audit.backend": "dynamodb"}, "audit.dynamodb.parallel", "0", "audit.dynamodb.parallel: must be greater than 0"},
+		{"negative retries", map[string]string{"audit.backend": "dynamodb"}, "audit.dynamodb.max_retries", "-1", "audit.dynamodb.max_retries: is negative"},
+		{"a table without DynamoDB", nil, "audit.table_name", "x_audit", `audit.table_name: has no effect with audit.backend "sqlite"`},
+		{"a region without DynamoDB", pg, "audit.region", "eu-central-1", `audit.region: has no effect with audit.backend "postgres"`},
+		{"the TLS of a URL", map[string]string{"audit.backend": "dynamodb"}, "audit.tls.mode", "require", `audit.tls.mode: has no effect`},
 		{"the default of another engine", nil, "audit.postgres.writers", "4", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -21,6 +21,16 @@ func (c *Config) storeName() string {
 			file = abs
 		}
 		return spool.StoreName(a.Backend, file, a.Prefix)
+	case "dynamodb":
+		url := a.URL
+		if !c.IsSet("audit.url") {
+			url = ""
+		}
+		table := a.TableName
+		if table == "" {
+			table = a.Prefix + "audit"
+		}
+		return spool.StoreName(a.Backend, url, a.Region, table)
 	case "postgres":
 		return spool.StoreName(a.Backend, append(database(a.URL), a.Postgres.Schema, a.Prefix)...)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // Backends are the engines that this program can open.
-func Backends() []string { return []string{"sqlite", "postgres", "memory"} }
+func Backends() []string { return []string{"sqlite", "postgres", "dynamodb", "memory"} }
 
 // Validate checks every setting and that they do not contradict each other.
 func (c *Config) Validate() error {
@@ -60,6 +60,10 @@ func (c *Config) Validate() error {
 		{"audit.postgres.statement_timeout_seconds", int64(c.Audit.Postgres.StatementTimeoutSeconds), 0},
 		{"audit.postgres.lock_timeout_seconds", int64(c.Audit.Postgres.LockTimeoutSeconds), 1},
 		{"audit.postgres.rollup_interval_seconds", int64(c.Audit.Postgres.RollupIntervalSeconds), 0},
+		{"audit.dynamodb.max_retries", int64(c.Audit.DynamoDB.MaxRetries), 0},
+		{"audit.dynamodb.call_timeout_seconds", int64(c.Audit.DynamoDB.CallTimeoutSeconds), 1},
+		{"audit.dynamodb.timeout_seconds", int64(c.Audit.DynamoDB.TimeoutSeconds), 1},
+		{"audit.dynamodb.parallel", int64(c.Audit.DynamoDB.Parallel), 1},
 		{"server.shutdown_timeout_seconds", int64(c.Server.ShutdownTimeoutSeconds), 1},
 	} {
 		if n.value < n.min {
@@ -109,7 +113,7 @@ func (c *Config) validateEngine() error {
 	if backend == "postgres" && !c.IsSet("audit.url") {
 		return c.wrong("audit.url", "is required with audit.backend postgres, e.g. postgres://annals@db.example/annals?sslmode=verify-full")
 	}
-	if c.Audit.URL == "" && backend != "memory" {
+	if c.Audit.URL == "" && backend != "memory" && backend != "dynamodb" {
 		return c.wrong("audit.url", "is empty")
 	}
 	if (c.Audit.TLS.CertFile == "") != (c.Audit.TLS.KeyFile == "") {
@@ -119,13 +123,25 @@ func (c *Config) validateEngine() error {
 		return c.wrong("audit.postgres.min_connections", fmt.Sprintf("is more than audit.postgres.max_connections, %d", p.MaxConnections))
 	}
 	for _, s := range settings {
-		table, _ := split(s.Key)
-		local := backend == "sqlite" || backend == "memory"
-		if c.text(s) != s.Default && (table == "audit.postgres" && backend != "postgres" || table == "audit.tls" && local) {
+		if c.text(s) != s.Default && !concerns(s.Key, backend) {
 			return c.wrong(s.Key, "has no effect with audit.backend "+quote(backend))
 		}
 	}
 	return nil
+}
+
+// concerns reports whether an engine knows the setting.
+func concerns(key, backend string) bool {
+	switch table, _ := split(key); table {
+	case "audit.postgres", "audit.dynamodb":
+		return table == "audit."+backend
+	case "audit.tls":
+		return backend == "postgres"
+	}
+	if key == "audit.region" || key == "audit.table_name" {
+		return backend == "dynamodb"
+	}
+	return true
 }
 
 // minSpoolBytes holds a few records of the largest size.

@@ -17,6 +17,7 @@ var engines = map[string]func(testing.TB) storetest.Harness{
 	"memory":   memoryHarness,
 	"sqlite":   sqliteHarness,
 	"postgres": postgresHarness,
+	"dynamodb": dynamodbHarness,
 }
 
 func memoryHarness(testing.TB) storetest.Harness {

@@ -179,7 +179,7 @@ func TestAThousandHolds(t *testing.T) {
 				t.Fatal(err)
 			}
 			// All at once; a change of the key would show in the plan.
-			if err := keeper.Save(t.Context(), "retention.holds", doc, 0); err != nil {
+			if err := keeper.Save(t.Context(), audit.HoldsKey, doc, 0); err != nil {
 				t.Fatal(err)
 			}
 			var evs []*audit.Event

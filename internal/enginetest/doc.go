@@ -3,13 +3,16 @@
 // [Postgres] gives a test an empty database on a server that the whole test
 // binary shares; [StartPostgres] gives it a server of its own, to crash and to
 // restart. Benchmarks and other programs use [LaunchPostgres], which returns
-// errors. A server's process dies with the one that started it.
+// errors. [DynamoDB], [StartDynamoDB] and [LaunchDynamoDB] do the same with DynamoDB
+// Local. A server's process dies with the one that started it.
 //
 // The programs come from scripts/engines, which fetches what is not there. The
 // environment goes first:
 //
 //	ANNALS_TEST_POSTGRES_URL  a running server: [Postgres] makes its databases there
 //	ANNALS_TEST_POSTGRES_BIN  a folder with initdb and postgres
+//	ANNALS_TEST_DYNAMODB_URL  a running DynamoDB Local
+//	ANNALS_TEST_DYNAMODB_JARS a folder with DynamoDBLocal-*.jar and the jars that it needs
 //	ANNALS_ENGINE_CACHE       where scripts/engines keeps what it fetched
 //
 // Where an engine cannot be had the test is skipped with a message; with CI=true it fails.

@@ -1,5 +1,3 @@
-//go:build dynamodb && (linux || darwin || freebsd || netbsd || openbsd || dragonfly)
-
 package enginetest
 
 import (

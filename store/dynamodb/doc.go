@@ -1,5 +1,3 @@
-//go:build dynamodb
-
 // Package dynamodb keeps records in one table of Amazon DynamoDB, or of anything
 // that speaks its protocol.
 //

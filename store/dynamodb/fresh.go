@@ -1,5 +1,3 @@
-//go:build dynamodb
-
 package dynamodb
 
 import (
@@ -11,9 +9,7 @@ import (
 	"github.com/annals-dev/annals/audit"
 )
 
-// AppendFresh is Append for records whose ids were made for them at the door, by
-// audit.NewID, and were never given to anybody who could have sent them: nothing
-// else can have such an id, so nobody needs to look. The same record may be given
+// AppendFresh implements [audit.FreshAppender]. The same record may be given
 // again, after an error too, but never another one with its id: that would
 // replace the first.
 //

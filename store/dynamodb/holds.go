@@ -1,12 +1,9 @@
-//go:build dynamodb
-
 package dynamodb
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/url"
 	"sync"
 	"time"
 
@@ -77,14 +74,7 @@ func (s *Store) loadHolds(ctx context.Context) (keptHolds, int64, error) {
 func questions(params []string) ([]*audit.Query, error) {
 	out := make([]*audit.Query, 0, len(params))
 	for _, p := range params {
-		v, err := url.ParseQuery(p)
-		if err != nil {
-			return nil, &audit.Error{Code: audit.CodeInternal, Message: "a legal hold cannot be read", Cause: err}
-		}
-		q, _, err := audit.ParseParams(v)
-		if err == nil {
-			q, err = q.Validate()
-		}
+		q, err := audit.ParseHold(p)
 		if err != nil {
 			return nil, &audit.Error{Code: audit.CodeInternal, Message: "a legal hold cannot be read", Cause: err}
 		}

@@ -1,5 +1,3 @@
-//go:build dynamodb
-
 package dynamodb
 
 import (
@@ -16,7 +14,8 @@ import (
 	"github.com/annals-dev/annals/audit"
 )
 
-// ApplyHolds makes the legal holds the ones that DynamoDB's own deletion heeds.
+// ApplyHolds makes the legal holds under [audit.HoldsKey] the ones that DynamoDB's
+// own deletion heeds; see [audit.Holder].
 // When it returns nil, no record that one of them selects has a time at which TTL
 // deletes it, nor will one that is being written by any process; and records that
 // only an earlier hold selected have their time again. It is idempotent, quick
@@ -26,7 +25,7 @@ import (
 //
 // It has nothing to do where DeleteExpired alone deletes, see [Options.Sweep]:
 // that heeds the holds of its cut.
-func (s *Store) ApplyHolds(ctx context.Context, holds []*audit.Query) error {
+func (s *Store) ApplyHolds(ctx context.Context) error {
 	ctx, done, err := s.begin(ctx)
 	if err != nil {
 		return err
@@ -35,11 +34,30 @@ func (s *Store) ApplyHolds(ctx context.Context, holds []*audit.Query) error {
 	if s.opt.Sweep {
 		return nil
 	}
-	kept, version, err := s.announceHolds(ctx, holds)
-	if err != nil || kept.Applied {
+	for {
+		kept, version, err := s.announceHolds(ctx)
+		if err != nil || kept.Applied {
+			return err
+		}
+		if err := s.carryOut(ctx, kept, version); !errors.Is(err, audit.ErrConflict) {
+			return err
+		}
+		// The holds were changed meanwhile.
+	}
+}
+
+// carryOut makes the records agree with the holds that were announced in a
+// version; ErrConflict: there is a later one.
+func (s *Store) carryOut(ctx context.Context, kept keptHolds, version int64) error {
+	announced := time.Now()
+	holds, err := questions(kept.Params)
+	if err != nil {
 		return err
 	}
-	announced := time.Now()
+	ended, err := questions(kept.Ended)
+	if err != nil {
+		return err
+	}
 	if err := s.protect(ctx, holds); err != nil {
 		return err
 	}
@@ -51,27 +69,23 @@ func (s *Store) ApplyHolds(ctx context.Context, holds []*audit.Query) error {
 	if err := s.protect(ctx, holds); err != nil {
 		return err
 	}
-	ended, err := questions(kept.Ended)
-	if err != nil {
-		return err
-	}
-	if err := s.free(ctx, ended, holds); err != nil {
+	if err := s.free(ctx, ended, holds, version); err != nil {
 		return err
 	}
 	kept.Ended, kept.Applied = nil, true
 	return s.saveHolds(ctx, kept, version)
 }
 
-// announceHolds writes down the holds, for all writers to read.
-func (s *Store) announceHolds(ctx context.Context, holds []*audit.Query) (keptHolds, int64, error) {
-	params := make([]string, len(holds))
-	for i, h := range holds {
-		params[i] = h.Params().Encode()
-	}
-	slices.Sort(params)
-	params = slices.Compact(params)
+// announceHolds writes down the holds, for all writers to read. What was written
+// last is read first and the holds afterwards: who has an older list meets another
+// version when he saves it.
+func (s *Store) announceHolds(ctx context.Context) (keptHolds, int64, error) {
 	for {
 		kept, version, err := s.loadHolds(ctx)
+		if err != nil {
+			return keptHolds{}, 0, err
+		}
+		params, err := s.legalHolds(ctx)
 		if err != nil {
 			return keptHolds{}, 0, err
 		}
@@ -103,6 +117,27 @@ func (s *Store) announceHolds(ctx context.Context, holds []*audit.Query) (keptHo
 	}
 }
 
+// legalHolds gives the holds that package retention keeps, as URL parameters.
+func (s *Store) legalHolds(ctx context.Context) ([]string, error) {
+	doc, _, err := s.Load(ctx, audit.HoldsKey)
+	if errors.Is(err, audit.ErrNotFound) {
+		return []string{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	holds, err := audit.ParseHolds(doc)
+	if err != nil {
+		return nil, err
+	}
+	params := make([]string, len(holds))
+	for i, h := range holds {
+		params[i] = h.Params().Encode()
+	}
+	slices.Sort(params)
+	return slices.Compact(params), nil
+}
+
 func (s *Store) saveHolds(ctx context.Context, kept keptHolds, version int64) error {
 	doc, err := json.Marshal(kept)
 	if err != nil {
@@ -114,7 +149,7 @@ func (s *Store) saveHolds(ctx context.Context, kept keptHolds, version int64) er
 // protect takes their time from the records that a hold selects.
 func (s *Store) protect(ctx context.Context, holds []*audit.Query) error {
 	for _, h := range holds {
-		err := s.eachHeld(ctx, h, attrTTL, func(ctx context.Context, r *audit.Record) error {
+		err := s.eachHeld(ctx, h, attrTTL, func(context.Context) error { return nil }, func(ctx context.Context, r *audit.Record) error {
 			return s.update(ctx, r,
 				change{"SET #held = " + attrTTL + " REMOVE " + attrTTL, "attribute_exists(" + attrTTL + ")", nil},
 				change{"SET #held = :at REMOVE " + attrPartition + ", " + attrDispatched, "attribute_exists(id)", item{":at": number(s.dueOf(r, nil).at)}})
@@ -127,10 +162,18 @@ func (s *Store) protect(ctx context.Context, holds []*audit.Query) error {
 }
 
 // free gives their time back to records that an ended hold selects and none of
-// those in force.
-func (s *Store) free(ctx context.Context, ended, inForce []*audit.Query) error {
+// those in force, as long as these are in force: like any writer it may go on for
+// [Options.Timeout] with what it has read, and whoever announces others waits for that.
+func (s *Store) free(ctx context.Context, ended, inForce []*audit.Query, version int64) error {
+	still := func(ctx context.Context) error {
+		_, now, err := s.loadHolds(ctx)
+		if err == nil && now != version {
+			err = audit.ErrConflict
+		}
+		return err
+	}
 	for _, h := range ended {
-		err := s.eachHeld(ctx, h, attrHeld, func(ctx context.Context, r *audit.Record) error {
+		err := s.eachHeld(ctx, h, attrHeld, still, func(ctx context.Context, r *audit.Record) error {
 			d := s.dueOf(r, inForce)
 			if d.held {
 				return nil
@@ -153,8 +196,9 @@ func (s *Store) free(ctx context.Context, ended, inForce []*audit.Query) error {
 }
 
 // eachHeld runs fn, several at a time, for the records that a hold selects and
-// that have the attribute.
-func (s *Store) eachHeld(ctx context.Context, hold *audit.Query, attr string, fn func(context.Context, *audit.Record) error) error {
+// that have the attribute. It asks still before each lot of them, which then has
+// [Options.Timeout].
+func (s *Store) eachHeld(ctx context.Context, hold *audit.Query, attr string, still func(context.Context) error, fn func(context.Context, *audit.Record) error) error {
 	q := *hold
 	q.Order, q.After, q.Limit = audit.OldestFirst, audit.Position{}, 0
 	sources, err := s.plan(ctx, &q, 0)
@@ -185,10 +229,19 @@ func (s *Store) eachHeld(ctx context.Context, hold *audit.Query, attr string, fn
 		if len(some) == 0 {
 			return nil
 		}
-		if err := s.each(ctx, len(some), func(ctx context.Context, i int) error { return fn(ctx, some[i]) }); err != nil {
+		if err := s.heldLot(ctx, still, some, fn); err != nil {
 			return err
 		}
 	}
+}
+
+func (s *Store) heldLot(ctx context.Context, still func(context.Context) error, some []*audit.Record, fn func(context.Context, *audit.Record) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.opt.Timeout)
+	defer cancel()
+	if err := still(ctx); err != nil {
+		return err
+	}
+	return s.each(ctx, len(some), func(ctx context.Context, i int) error { return fn(ctx, some[i]) })
 }
 
 // mustHave leaves out items without the attribute.

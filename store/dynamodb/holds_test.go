@@ -1,9 +1,8 @@
-//go:build dynamodb
-
 package dynamodb
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -24,6 +23,30 @@ func hold(t *testing.T, q audit.Query) *audit.Query {
 	}
 	v.Limit = 0
 	return v
+}
+
+// keep writes the holds as package retention does.
+func keep(t *testing.T, s *Store, holds ...*audit.Query) {
+	t.Helper()
+	type kept struct {
+		ID     string `json:"id"`
+		Params string `json:"params"`
+	}
+	list := []kept{}
+	for _, h := range holds {
+		list = append(list, kept{audit.NewID().String(), h.Params().Encode()})
+	}
+	doc, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, version, err := s.Load(t.Context(), audit.HoldsKey)
+	if err != nil && !errors.Is(err, audit.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if err := s.Save(t.Context(), audit.HoldsKey, doc, version); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // wantTTL checks which records DynamoDB may delete.
@@ -68,7 +91,8 @@ func TestHoldsAndTTL(t *testing.T) {
 	holdXY := hold(t, audit.Query{Filters: []audit.Filter{audit.Is("resource", "x", "y")}})
 	apply := func(holds ...*audit.Query) {
 		t.Helper()
-		if err := s.ApplyHolds(t.Context(), holds); err != nil {
+		keep(t, s, holds...)
+		if err := s.ApplyHolds(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -112,7 +136,7 @@ func TestHoldsAndTTL(t *testing.T) {
 	// Nothing to do is quick: it writes nothing and waits for nothing.
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := s.ApplyHolds(ctx, nil); err != nil {
+	if err := s.ApplyHolds(ctx); err != nil {
 		t.Error(err)
 	}
 }
@@ -123,17 +147,18 @@ func TestHoldsAfterAnInterruption(t *testing.T) {
 	recs := events(scopeA, clock.at, 10, func(_ int, r *audit.Record) { r.ExpiresAt = clock.at.Add(dueIn) })
 	appendChained(t, s, recs)
 	everything := hold(t, audit.Query{Filters: []audit.Filter{audit.Is("kind", "event")}})
+	keep(t, s, everything)
 	ctx, cancel := context.WithCancel(t.Context())
 	stop := time.AfterFunc(300*time.Millisecond, cancel) // while it waits for writers
 	defer stop.Stop()
-	if err := s.ApplyHolds(ctx, []*audit.Query{everything}); !errors.Is(err, context.Canceled) {
+	if err := s.ApplyHolds(ctx); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	kept, _, err := s.loadHolds(t.Context())
 	if err != nil || kept.Applied || len(kept.Params) != 1 {
 		t.Fatalf("%+v, %v", kept, err)
 	}
-	if err := s.ApplyHolds(t.Context(), []*audit.Query{everything}); err != nil {
+	if err := s.ApplyHolds(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	wantTTL(t, s, recs, func(int) bool { return false })
@@ -144,5 +169,41 @@ func TestHoldsAfterAnInterruption(t *testing.T) {
 	n, err := s.DeleteExpired(t.Context(), audit.Cut{RecordedBefore: clock.at.Add(1000 * time.Hour), Holds: []*audit.Query{everything}}, 100)
 	if n != 0 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// Of two changes at the same time the later list wins, whoever began first, and
+// what it holds is never freed for good.
+func TestHoldsChangedAtTheSameTime(t *testing.T) {
+	s, clock := newHeld(t)
+	recs := events(scopeA, clock.at, 12, func(i int, r *audit.Record) {
+		r.ExpiresAt, r.Resource.ID = clock.at.Add(dueIn), []string{"x", "y"}[i%2]
+	})
+	appendChained(t, s, recs)
+	x := hold(t, audit.Query{Filters: []audit.Filter{audit.Is("resource", "x")}})
+	y := hold(t, audit.Query{Filters: []audit.Filter{audit.Is("resource", "y")}})
+	keep(t, s, x)
+	first := make(chan error, 1)
+	go func() { first <- s.ApplyHolds(t.Context()) }()
+	for { // until the first has announced its list
+		kept, _, err := s.loadHolds(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(kept.Params) == 1 {
+			break
+		}
+	}
+	keep(t, s, y)
+	other := open(t, s.opt)
+	if err := other.ApplyHolds(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	wantTTL(t, s, recs, func(i int) bool { return i%2 == 0 })
+	if kept, _, err := s.loadHolds(t.Context()); err != nil || !kept.Applied || len(kept.Ended) != 0 {
+		t.Errorf("%+v, %v", kept, err)
 	}
 }

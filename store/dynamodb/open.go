@@ -1,5 +1,3 @@
-//go:build dynamodb
-
 package dynamodb
 
 import (
@@ -27,7 +25,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	s := &Store{opt: opt}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	if s.client, err = s.connect(ctx); err == nil {
-		if opt.URL != "" {
+		if opt.URL != "" && !opt.NoCreate {
 			err = s.create(ctx)
 		} else {
 			err = s.check(ctx)

@@ -1,5 +1,3 @@
-//go:build dynamodb
-
 package dynamodb
 
 import (
@@ -28,6 +26,8 @@ type Options struct {
 	// when they are missing, and fixed credentials are used. Without it AWS is
 	// meant, with the standard chain of credentials, and the table must exist.
 	URL string
+	// NoCreate wants the table to be there with a URL too.
+	NoCreate bool
 	// Region is the AWS region; empty is [DefaultRegion].
 	Region string
 	// TableName names the table; empty is Prefix and "audit".

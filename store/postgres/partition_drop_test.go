@@ -33,11 +33,11 @@ func hold(t testing.TB, s *Store, params ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, version, err := s.Load(t.Context(), holdsKey)
+	_, version, err := s.Load(t.Context(), audit.HoldsKey)
 	if err != nil && audit.CodeOf(err) != audit.CodeNotFound {
 		t.Fatal(err)
 	}
-	if err := s.Save(t.Context(), holdsKey, doc, version); err != nil {
+	if err := s.Save(t.Context(), audit.HoldsKey, doc, version); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -263,7 +263,7 @@ func TestUnreadableHoldsStopDeletion(t *testing.T) {
 	chainAll(t, s, storetest.CloneAll(recs))
 	version := int64(0)
 	for _, doc := range []string{`no JSON`, `[{"params":""}]`, `[{"params":"colour=red"}]`, `[{"params":"%zz"}]`} {
-		if err := s.Save(t.Context(), holdsKey, []byte(doc), version); err != nil {
+		if err := s.Save(t.Context(), audit.HoldsKey, []byte(doc), version); err != nil {
 			t.Fatal(err)
 		}
 		version++
