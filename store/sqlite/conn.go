@@ -187,6 +187,7 @@ func (s *Store) commit(ctx context.Context, flush bool, fn func(w *writer) error
 		err := w.flushing(flush)
 		if err == nil {
 			err = w.transact(ctx, s.opt.BusyTimeout, fn)
+			s.commits.Add(1)
 		}
 		if breaks(err) {
 			w = s.renew(w)

@@ -55,25 +55,27 @@ func (s *Store) DeleteExpired(ctx context.Context, cut audit.Cut, limit int) (de
 }
 
 // turn is how long one of several transactions in a row works before it
-// commits, which takes one to three times as long: of so few records each lies
-// on a page of its own in nearly every index.
-const turn = 1500 * time.Microsecond
+// commits, which takes several times as long: of so few records each lies on a
+// page of its own in nearly every index. Longer turns spare no pages until they
+// are ten times as long, and whoever waits for one waits as much longer.
+const turn = 600 * time.Microsecond
 
 // leastSteps is how many records a turn takes however long they take, so that a
 // slow machine does not end up with a transaction for each.
-const leastSteps = 32
+const leastSteps = 12
 
 // turnsLogged is after how many turns the write-ahead log is copied into the
 // database, somewhat before a commit would do it and hold up whoever waits.
-const turnsLogged = 6
+const turnsLogged = 8
 
 // inTurns takes the steps 0 to n-1 in transactions of one turn each, and counts
 // those that report that they did something. After each it rests as long as the
-// file was held: the writer goes from one caller to the next in the order in
-// which they came, and other processes, which only look now and then, find the
-// file free. The last step has a transaction of its own, which alone waits for
-// the disk: with it all before it are there.
+// file was held, since other processes only look now and then whether it is free,
+// and twice as long while others of this process write. The last step has a
+// transaction of its own, which alone waits for the disk: with it all before it
+// are there.
 func (s *Store) inTurns(ctx context.Context, n int, step func(b *batch, i int) (did bool, err error)) (count int, err error) {
+	commits := s.commits.Load()
 	for next, turns := 0, 1; next < n; turns++ {
 		end, write := n-1, s.writeUnflushed
 		if next == end {
@@ -104,7 +106,12 @@ func (s *Store) inTurns(ctx context.Context, n int, step func(b *batch, i int) (
 		if next, count = at, count+did; next == n {
 			break
 		}
-		rested := time.Now().Add(time.Since(began))
+		rest := time.Since(began)
+		if others := s.commits.Load() - commits - 1; others > 0 {
+			rest *= 2
+		}
+		commits = s.commits.Load()
+		rested := time.Now().Add(rest)
 		if turns%turnsLogged == 0 {
 			s.checkpoint()
 		}

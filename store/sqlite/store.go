@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	z "zombiezen.com/go/sqlite"
 
@@ -20,6 +21,7 @@ type Store struct {
 
 	writer  chan *writer // holds the one that writes while nobody does
 	readers *pool
+	commits atomic.Int64 // transactions that wrote
 
 	selectByN, selectByID string
 
