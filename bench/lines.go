@@ -24,7 +24,7 @@ const (
 
 func lines() []line {
 	var all []line
-	for _, group := range [][]line{callerLines(), wayLines(), verifyLines(), questionLines(), statisticLines(), otherLines()} {
+	for _, group := range [][]line{callerLines(), wayLines(), verifyLines(), questionLines(), statisticLines(), otherLines(), engineLines()} {
 		all = append(all, group...)
 	}
 	return all

@@ -42,9 +42,15 @@ type Generator struct {
 }
 
 // New gives a generator of so many records, spread evenly over the span from [Start].
-func New(records int, span time.Duration) *Generator {
-	return &Generator{r: rand.New(rand.NewPCG(1, 2)), records: records, span: span}
+func New(records int, span time.Duration) *Generator { return Seeded(1, records, span) }
+
+// Seeded is New with other records for each seed.
+func Seeded(seed uint64, records int, span time.Duration) *Generator {
+	return &Generator{r: rand.New(rand.NewPCG(seed, 2)), records: records, span: span}
 }
+
+// Skip goes on as if n records had been made.
+func (g *Generator) Skip(n int) { g.n += n }
 
 // Batch makes n records.
 func (g *Generator) Batch(n int) []*audit.Record {
@@ -59,7 +65,7 @@ func (g *Generator) Batch(n int) []*audit.Record {
 // namespace, tenant and what the store itself fills in, holds a planted value in
 // one of 10,000 and of 100,000 records, and so does the metadata key [RareKey].
 func (g *Generator) Next() *audit.Record {
-	rec := g.plain()
+	rec := g.Plain()
 	g.plant(rec, 10_000, Rare, RareNumber)
 	g.plant(rec, 100_000, Rarest, RarestNumber)
 	return rec
@@ -94,7 +100,8 @@ func (g *Generator) plant(rec *audit.Record, oneOf int, text string, number int6
 	}
 }
 
-func (g *Generator) plain() *audit.Record {
+// Plain makes one record without planted values.
+func (g *Generator) Plain() *audit.Record {
 	r := g.r
 	at := Start.Add(time.Duration(g.n)*(g.span/time.Duration(g.records)) + time.Duration(r.IntN(2000))*time.Millisecond).Truncate(time.Microsecond)
 	g.n++

@@ -95,7 +95,7 @@ func BenchmarkIngest(b *testing.B) {
 				opt.Parallel = benchCallers
 				s := open(b, opt)
 				recs := benchdata.New(benchRecords, time.Hour).Batch(benchRecords)
-				// One caller with batches of 500, of which the store has 16 calls under way.
+				// One caller with batches of 2,000, of which the store has 16 calls under way.
 				return pieces(b, 1, benchRecords, 2000, func(ctx context.Context, from, to int) error {
 					return firstError(do(s)(ctx, recs[from:to]))
 				})
@@ -118,7 +118,7 @@ func firstError(results []audit.Result, err error) error {
 func BenchmarkChained(b *testing.B) {
 	const each = 2000
 	for _, chains := range []int{1, 8} {
-		b.Run(fmt.Sprintf("%d chains", chains), func(b *testing.B) {
+		b.Run(fmt.Sprintf("chains=%d", chains), func(b *testing.B) {
 			records := func() [][]*audit.Record {
 				gen := benchdata.New(each*chains, time.Hour)
 				out := make([][]*audit.Record, chains)

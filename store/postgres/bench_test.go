@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -17,59 +16,27 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/internal/benchdata"
 	"github.com/annals-dev/annals/internal/enginetest"
 )
 
-// traffic makes records like those of an agent gateway, about 900 bytes each,
-// of ten busy tenants.
+// traffic makes records of a busy month.
 type traffic struct {
-	r     *rand.Rand
-	at    time.Time
-	n     int
-	names string // begins the tenants' names
+	g     *benchdata.Generator
+	later time.Duration // than the generator's times
+	names string        // begins the tenants' names
 }
 
 func newTraffic(seed uint64) *traffic {
-	return &traffic{r: rand.New(rand.NewPCG(seed, 2)), at: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), names: "tenant-"}
+	const many = 1_000_000_000
+	return &traffic{g: benchdata.Seeded(seed, many, many*1500*time.Microsecond), later: 59 * 24 * time.Hour, names: "tenant-"}
 }
 
 func (g *traffic) next() *audit.Record {
-	r := g.r
-	g.at = g.at.Add(time.Duration(r.IntN(3000)) * time.Microsecond)
-	g.n++
-	user, tool := r.IntN(200), r.IntN(40)
-	outcome, message := audit.Success, ""
-	switch r.IntN(50) {
-	case 0:
-		outcome, message = audit.Failure, "connection reset by peer"
-	case 1:
-		outcome, message = audit.Denied, "policy denied the call"
-	}
-	trace := fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())
-	return &audit.Record{
-		Kind: audit.KindEvent, Level: "all", RecordedAt: g.at.Add(30 * time.Millisecond),
-		Event: audit.Event{
-			ID: audit.NewID(), Namespace: "prod", Tenant: g.names + strconv.Itoa(r.IntN(10)), OccurredAt: g.at,
-			Duration: time.Duration(r.IntN(500_000)) * time.Microsecond,
-			Action:   "tool." + []string{"call", "call", "call", "list", "create", "update"}[r.IntN(6)], Operation: audit.Execute,
-			ActionID: fmt.Sprintf("act-%016x", r.Uint64()), Outcome: outcome, Error: message,
-			Actor: audit.Actor{
-				Type: "user", ID: "user-" + strconv.Itoa(user), Name: "User Number " + strconv.Itoa(user),
-				Email: "user-" + strconv.Itoa(user) + "@example.com", IP: fmt.Sprintf("10.0.%d.%d", user>>8, user&255),
-				UserAgent: "agent-client/1.4 (linux)", SessionID: fmt.Sprintf("sess-%06d", g.n/20+r.IntN(50)),
-			},
-			Resource: audit.Resource{Type: "table", ID: "table-" + strconv.Itoa(int(r.ExpFloat64()*2000)), Name: "Orders"},
-			Tool: audit.Tool{
-				Name: "tool_" + strconv.Itoa(tool), Kind: []string{"trino", "datahub", "s3"}[tool%3], Toolkit: "primary", Connection: "warehouse", Persona: "analyst",
-				Enrichment: audit.Enrichment{Applied: r.IntN(2) == 0, Mode: "summary", TokensFull: int64(r.IntN(2000)), TokensDedup: int64(r.IntN(1000))},
-			},
-			Source:   audit.Source{Service: "gateway", Transport: "http", Host: "node-" + strconv.Itoa(r.IntN(4))},
-			Request:  audit.Request{ID: fmt.Sprintf("req-%08d", g.n), CorrelationID: fmt.Sprintf("corr-%07d", g.n/3), TraceID: trace, SpanID: trace[:16], Method: "POST", Path: "/v1/tools/call", Bytes: int64(r.IntN(5000))},
-			Response: audit.Response{Bytes: int64(r.IntN(50000)), Blocks: 1},
-			Metadata: fmt.Appendf(nil, `{"env":"prod","region":"eu-%d","build":"%d","ticket":"T-%d"}`, r.IntN(5), r.IntN(1000), r.IntN(500_000)),
-			Payload:  fmt.Appendf(nil, `{"statement":"SELECT customer, sum(total) FROM orders WHERE day = %d GROUP BY customer","limit":%d,"arguments":{"catalog":"hive","schema":"sales","explain":false,"note":"%032x"}}`, r.IntN(365), r.IntN(1000), r.Uint64()),
-		},
-	}
+	r := g.g.Plain()
+	r.OccurredAt, r.RecordedAt = r.OccurredAt.Add(g.later), r.RecordedAt.Add(g.later)
+	r.Tenant = g.names + strings.TrimPrefix(r.Tenant, "tenant-")
+	return r
 }
 
 func (g *traffic) batch(n int) []*audit.Record {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -19,73 +18,27 @@ import (
 	"github.com/annals-dev/annals/analytics"
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/internal/benchdata"
 )
 
 // The benchmarks of this file need a million records; -benchtime=1x is enough
 // for those that say so, as they measure many questions themselves.
 
-var benchStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+var benchStart = benchdata.Start
 
 const (
 	benchRecords = 1_000_000
 	benchDays    = 90
 )
 
-// generator makes records like those of an agent gateway, about 900 bytes each,
-// evenly over 90 days.
-type generator struct {
-	r *rand.Rand
-	n int
+// generator makes records evenly over 90 days.
+type generator struct{ *benchdata.Generator }
+
+func newGenerator() *generator {
+	return &generator{benchdata.New(benchRecords, benchDays*24*time.Hour)}
 }
 
-func newGenerator() *generator { return &generator{r: rand.New(rand.NewPCG(1, 2))} }
-
-func (g *generator) next() *audit.Record {
-	r := g.r
-	at := benchStart.Add(time.Duration(g.n)*(benchDays*24*time.Hour/benchRecords) + time.Duration(r.IntN(2000))*time.Millisecond).Truncate(time.Microsecond)
-	g.n++
-	user := r.IntN(200)
-	if r.IntN(10) == 0 {
-		user = r.IntN(5000)
-	}
-	tool := r.IntN(40)
-	outcome, message := audit.Success, ""
-	switch r.IntN(50) {
-	case 0:
-		outcome, message = audit.Failure, "connection reset by peer"
-	case 1:
-		outcome, message = audit.Denied, "policy denied the call"
-	}
-	tenant := "tenant-" + strconv.Itoa(r.IntN(10))
-	if r.IntN(1000) == 0 {
-		tenant = "tenant-" + strconv.Itoa(10+r.IntN(50))
-	}
-	trace := fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())
-	return &audit.Record{
-		Kind: audit.KindEvent, Level: "all", RecordedAt: at.Add(30 * time.Millisecond),
-		Event: audit.Event{
-			ID: audit.NewID(), Namespace: "prod", Tenant: tenant, OccurredAt: at,
-			Duration: time.Duration(r.IntN(500_000)) * time.Microsecond,
-			Action:   "tool." + []string{"call", "call", "call", "list", "create", "update"}[r.IntN(6)], Operation: audit.Execute,
-			ActionID: fmt.Sprintf("act-%016x", r.Uint64()), Outcome: outcome, Error: message,
-			Actor: audit.Actor{
-				Type: "user", ID: "user-" + strconv.Itoa(user), Name: "User Number " + strconv.Itoa(user),
-				Email: "user-" + strconv.Itoa(user) + "@example.com", IP: fmt.Sprintf("10.0.%d.%d", user>>8, user&255),
-				UserAgent: "agent-client/1.4 (linux)", SessionID: fmt.Sprintf("sess-%06d", g.n/20+r.IntN(50)),
-			},
-			Resource: audit.Resource{Type: "table", ID: "table-" + strconv.Itoa(int(r.ExpFloat64()*2000)), Name: "Orders"},
-			Tool: audit.Tool{
-				Name: "tool_" + strconv.Itoa(tool), Kind: []string{"trino", "datahub", "s3"}[tool%3], Toolkit: "primary", Connection: "warehouse", Persona: "analyst",
-				Enrichment: audit.Enrichment{Applied: r.IntN(2) == 0, Mode: "summary", TokensFull: int64(r.IntN(2000)), TokensDedup: int64(r.IntN(1000))},
-			},
-			Source:   audit.Source{Service: "gateway", Transport: "http", Host: "node-" + strconv.Itoa(r.IntN(4))},
-			Request:  audit.Request{ID: fmt.Sprintf("req-%08d", g.n), CorrelationID: fmt.Sprintf("corr-%07d", g.n/3), TraceID: trace, SpanID: trace[:16], Method: "POST", Path: "/v1/tools/call", Bytes: int64(r.IntN(5000))},
-			Response: audit.Response{Bytes: int64(r.IntN(50000)), Blocks: 1},
-			Metadata: []byte(fmt.Sprintf(`{"env":"prod","region":"eu-%d","build":"%d","ticket":"T-%d"}`, r.IntN(5), r.IntN(1000), r.IntN(500_000))),
-			Payload:  []byte(fmt.Sprintf(`{"statement":"SELECT customer, sum(total) FROM orders WHERE day = %d GROUP BY customer","limit":%d,"arguments":{"catalog":"hive","schema":"sales","explain":false,"note":"%032x"}}`, r.IntN(365), r.IntN(1000), r.Uint64())),
-		},
-	}
-}
+func (g *generator) next() *audit.Record { return g.Plain() }
 
 func (g *generator) batch(n int) []*audit.Record {
 	out := make([]*audit.Record, n)
