@@ -45,13 +45,19 @@ func BenchmarkWay(b *testing.B) {
 	}
 }
 
+// keptOpen is a store that the end of a trail does not close.
+type keptOpen struct{ audit.Store }
+
+func (keptOpen) Close() error          { return nil }
+func (s keptOpen) Unwrap() audit.Store { return s.Store }
+
 func benchTrail(b *testing.B, s *Store, size int, unchained bool) {
 	const records = 60_000
 	n := 0
 	var elapsed time.Duration
 	for b.Loop() {
 		b.StopTimer()
-		trail, err := annals.New(s, annals.Options{
+		trail, err := annals.New(keptOpen{s}, annals.Options{
 			Policy: policy.Config{Level: policy.All}, Unchained: unchained, FlushSize: size, Capacity: 4 * records,
 			Redact: redact.Config{Enabled: true, Fields: []string{"password", "payload.arguments.secret"}},
 		})
@@ -82,6 +88,9 @@ func benchTrail(b *testing.B, s *Store, size int, unchained bool) {
 		stored, err := trail.Count(b.Context(), &audit.Query{})
 		if err != nil || stored != int64(n) {
 			b.Fatalf("recorded %d events, found %d: %v", n, stored, err)
+		}
+		if _, err := trail.Close(b.Context()); err != nil {
+			b.Fatal(err)
 		}
 		b.StartTimer()
 	}
