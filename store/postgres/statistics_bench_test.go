@@ -18,7 +18,8 @@ import (
 func benchSums(b *testing.B, s *Store) {
 	b.Helper()
 	c := newStranger(b, s)
-	if c.number(b, `SELECT count(*) FROM @rollup_sums`) == 0 {
+	// Other benchmarks leave sums of hours of their own.
+	if c.number(b, `SELECT coalesce(sum(calls), 0)::bigint FROM @rollup_sums WHERE whole AND hours = 24`) < int64(benchRecords(b)/2) {
 		c.must(b, `INSERT INTO @stale(hour) SELECT DISTINCT date_bin('1 hour', occurred_at, '2000-01-01 00:00:00+00') FROM @records`)
 		start := time.Now()
 		if err := s.Rollup(b.Context()); err != nil {
