@@ -42,6 +42,7 @@ var rules = []rule{
 	{pkg: "store/sqlite", own: []string{"audit", "chain", "analytics"}, libs: []string{"zombiezen.com/go/sqlite", "modernc.org/sqlite"}},
 	{pkg: "store/postgres", own: []string{"audit", "chain", "analytics"}, libs: []string{"github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}},
 	{pkg: "store/dynamodb", own: []string{"audit", "chain", "analytics"}, libs: []string{"github.com/aws/aws-sdk-go-v2", "github.com/aws/smithy-go"}},
+	{pkg: "store/elasticsearch", own: []string{"audit", "chain", "analytics"}},
 	{pkg: "store/storetest", own: []string{"audit", "chain", "analytics", "internal/model"}, libs: []string{"pgregory.net/rapid"}},
 	{pkg: "ingest/...", own: []string{"audit"}},
 	{pkg: "export/...", own: []string{"audit"}},

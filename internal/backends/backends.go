@@ -14,6 +14,7 @@ import (
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/internal/config"
 	"github.com/annals-dev/annals/store/dynamodb"
+	"github.com/annals-dev/annals/store/elasticsearch"
 	"github.com/annals-dev/annals/store/memory"
 	"github.com/annals-dev/annals/store/postgres"
 	"github.com/annals-dev/annals/store/sqlite"
@@ -51,7 +52,8 @@ func blame(cfg *config.Config, err error) error {
 	if !errors.As(err, &e) || e.Field == "" {
 		return err
 	}
-	for _, key := range []string{settingOf[e.Field], "audit." + cfg.Audit.Backend + "." + e.Field, "audit." + e.Field} {
+	own := "audit." + cfg.Audit.Backend + "." + e.Field
+	for _, key := range []string{own, own + "_seconds", settingOf[e.Field], "audit." + e.Field} {
 		if cfg.Has(key) {
 			return cfg.Blame(err, key)
 		}
@@ -74,12 +76,10 @@ func MustExist(cfg *config.Config) error {
 // settingOf names the settings of those engine options that have another name.
 var settingOf = map[string]string{
 	"path":               "audit.url",
-	"connect_timeout":    "audit.postgres.connect_timeout_seconds",
 	"max_conn_lifetime":  "audit.postgres.connection_lifetime_seconds",
 	"max_conn_idle_time": "audit.postgres.connection_idle_seconds",
-	"lock_timeout":       "audit.postgres.lock_timeout_seconds",
-	"call_timeout":       "audit.dynamodb.call_timeout_seconds",
-	"timeout":            "audit.dynamodb.timeout_seconds",
+	"timeout":            "audit.elasticsearch.write_timeout_seconds",
+	"rollover_age":       "audit.elasticsearch.rollover_days",
 }
 
 var engines = map[string]func(context.Context, *config.Config, Use) (audit.Store, error){
@@ -95,6 +95,22 @@ var engines = map[string]func(context.Context, *config.Config, Use) (audit.Store
 	"dynamodb": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
 		return dynamodb.Open(ctx, dynamodbOptions(cfg, use))
 	},
+	"elasticsearch": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
+		return elasticsearch.Open(ctx, elasticsearchOptions(cfg, use))
+	},
+}
+
+func elasticsearchOptions(cfg *config.Config, use Use) elasticsearch.Options {
+	a, e := &cfg.Audit, &cfg.Audit.Elasticsearch
+	return elasticsearch.Options{
+		URL: a.URL, APIKey: e.APIKey,
+		TLS:    elasticsearch.TLS{Mode: a.TLS.Mode, CAFile: a.TLS.CAFile, CertFile: a.TLS.CertFile, KeyFile: a.TLS.KeyFile},
+		Prefix: a.Prefix, NoFullText: !a.FullText, Replicas: e.Replicas,
+		RefreshInterval: e.RefreshIntervalSeconds.Duration(), Visible: e.Visible,
+		RolloverBytes: e.RolloverBytes, RolloverAge: time.Duration(e.RolloverDays) * 24 * time.Hour,
+		CallTimeout: e.CallTimeoutSeconds.Duration(), Timeout: e.WriteTimeoutSeconds.Duration(), Parallel: e.Parallel,
+		NoCreate: use == Look,
+	}
 }
 
 func postgresOptions(cfg *config.Config, use Use) postgres.Options {

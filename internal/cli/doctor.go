@@ -98,7 +98,11 @@ func (g *globals) examineStore(cmd *cobra.Command, cfg *config.Config) checked {
 		if err := t.Ping(ctx); err != nil {
 			return err
 		}
-		c.Detail += fmt.Sprintf(": answers in %.1f ms", float64(time.Since(begin).Microseconds())/1000)
+		took := float64(time.Since(begin).Microseconds()) / 1000
+		if state, err := t.State(ctx); err == nil && state["server"] != "" {
+			c.Detail += " (" + state["server"] + ")"
+		}
+		c.Detail += fmt.Sprintf(": answers in %.1f ms", took)
 		return nil
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ package config
 import (
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,12 @@ type Config struct {
 
 // WithoutPassword hides the passwords of a URL or of a connection string.
 func WithoutPassword(s string) string {
+	if parts := strings.Split(s, ","); len(parts) > 1 && strings.Contains(parts[1], "://") {
+		for i, p := range parts {
+			parts[i] = WithoutPassword(strings.TrimSpace(p))
+		}
+		return strings.Join(parts, ",")
+	}
 	if u, err := url.Parse(s); err == nil && u.Scheme != "" && u.Host+u.Path != "" {
 		if _, has := u.User.Password(); has {
 			u.User = url.UserPassword(u.User.Username(), "xxxxx")
@@ -46,12 +53,12 @@ var keywordPassword = regexp.MustCompile(`(?i)\b((?:ssl)?password)\s*=\s*(?:'(?:
 // Audit says what is recorded and where it is kept.
 type Audit struct {
 	Enabled bool   `toml:"enabled" default:"true" doc:"false: nothing is recorded and nothing is opened"`
-	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite, postgres, dynamodb or memory"`
-	URL     string `toml:"url" default:"annals-data/annals.db" secret:"url" doc:"where the engine is: for sqlite the path of the file, for postgres a connection string, for dynamodb an endpoint that is not AWS, such as DynamoDB Local"`
+	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite, postgres, dynamodb, elasticsearch (OpenSearch too) or memory"`
+	URL     string `toml:"url" default:"annals-data/annals.db" secret:"url" doc:"where the engine is: for sqlite the path of the file, for postgres a connection string, for dynamodb an endpoint that is not AWS, such as DynamoDB Local, for elasticsearch the addresses of the cluster, separated by commas"`
 	Prefix  string `toml:"prefix" default:"annals_" doc:"begins the name of every table, index or key"`
 
 	Region    string `toml:"region" default:"us-east-1" doc:"AWS region of the engine dynamodb"`
-	TableName string `toml:"table_name" default:"" example:"annals_audit" doc:"table of the engine dynamodb; empty is prefix and audit: annals_audit"`
+	TableName string `toml:"table_name" default:"" doc:"table of the engine dynamodb; empty is prefix and audit: annals_audit"`
 
 	Level             string   `toml:"level" default:"writes_only" doc:"all, writes_only, mutations_only, deletes_only or failures_only"`
 	AlwaysLogFailures bool     `toml:"always_log_failures" default:"false" doc:"failures and denials are recorded whatever the level; exclusions still win"`
@@ -90,6 +97,8 @@ type Audit struct {
 	TLS      TLS      `toml:"tls" doc:"How the connection to the engine is protected; what is set here wins over the URL."`
 	Postgres Postgres `toml:"postgres" doc:"What only the engine postgres knows."`
 	DynamoDB DynamoDB `toml:"dynamodb" doc:"What only the engine dynamodb knows."`
+
+	Elasticsearch Elasticsearch `toml:"elasticsearch" doc:"What only the engine elasticsearch knows."`
 }
 
 // TLS protects the connection to the engine.
@@ -126,6 +135,19 @@ type DynamoDB struct {
 	CallTimeoutSeconds Seconds `toml:"call_timeout_seconds" default:"5" doc:"how long one attempt of a call may take"`
 	TimeoutSeconds     Seconds `toml:"timeout_seconds" default:"20" doc:"how long one write may take with all its attempts; less than write_timeout_seconds"`
 	Parallel           int     `toml:"parallel" default:"32" doc:"calls that one operation has under way at the same time"`
+}
+
+// Elasticsearch configures the engine of that name, which is OpenSearch too.
+type Elasticsearch struct {
+	APIKey                 string  `toml:"api_key" default:"" secret:"key" doc:"key that is sent instead of a user and password, in the encoded form that Elasticsearch gives"`
+	Replicas               string  `toml:"replicas" default:"0-1" doc:"replicas of each index, fewest-most: 0-1 is none on a single node, and one on more"`
+	RefreshIntervalSeconds Seconds `toml:"refresh_interval_seconds" default:"1" doc:"how often what was written becomes visible to questions; in force from the next index on"`
+	Visible                bool    `toml:"visible" default:"false" doc:"true has every write wait until questions see it"`
+	RolloverBytes          int64   `toml:"rollover_bytes" default:"32212254720" doc:"size at which the index that is written to is closed with a new one"`
+	RolloverDays           int     `toml:"rollover_days" default:"30" doc:"age at which the index that is written to is closed with a new one"`
+	Parallel               int     `toml:"parallel" default:"2" doc:"bulk requests under way at the same time; more than the cluster has room for are refused by it"`
+	CallTimeoutSeconds     Seconds `toml:"call_timeout_seconds" default:"15" doc:"how long one request may take"`
+	WriteTimeoutSeconds    Seconds `toml:"write_timeout_seconds" default:"60" doc:"how long one write with all its attempts may take"`
 }
 
 // Redact says what is made unreadable.

@@ -7,6 +7,7 @@ import (
 
 func TestEngineSettings(t *testing.T) {
 	pg := map[string]string{"audit.backend": "postgres", "audit.url": "postgres://u:secret@db/annals"}
+	es := map[string]string{"audit.backend": "elasticsearch", "audit.url": "https://u:secret@search:9200"}
 	for _, c := range []struct {
 		name  string
 		base  map[string]string
@@ -23,6 +24,10 @@ func TestEngineSettings(t *testing.T) {
 		{"unknown protection", pg, "audit.tls.mode", "prefer", `audit.tls.mode: is "prefer", want disable, require`},
 		{"half a certificate", pg, "audit.tls.cert_file", "c.pem", "audit.tls.cert_file: and audit.tls.key_file"},
 		{"of another engine", nil, "audit.postgres.writers", "2", `audit.postgres.writers: has no effect with audit.backend "sqlite"`},
+		{"an address is needed", map[string]string{"audit.backend": "elasticsearch"}, "", "", "audit.url: is required with audit.backend elasticsearch"},
+		{"a search cluster", es, "audit.elasticsearch.parallel", "4", ""},
+		{"no age", es, "audit.elasticsearch.rollover_days", "0", "audit.elasticsearch.rollover_days: must be greater than 0"},
+		{"of the search engine", pg, "audit.elasticsearch.parallel", "4", `audit.elasticsearch.parallel: has no effect with audit.backend "postgres"`},
 		{"protection of a file", nil, "audit.tls.mode", "require", `audit.tls.mode: has no effect with audit.backend "sqlite"`},
 		{"no endpoint is needed", map[string]string{"audit.backend": "dynamodb"}, "", "", ""},
 		{"no call", map[string]string{"audit.backend": "dynamodb"}, "audit.dynamodb.parallel", "0", "audit.dynamodb.parallel: must be greater than 0"},
@@ -59,6 +64,7 @@ func TestPasswordsAreNotShown(t *testing.T) {
 		"postgres://db/annals?password=geheim&user=u":        "postgres://db/annals?password=xxxxx&user=u",
 		"host=db password=geheim user=u":                     "host=db password=xxxxx user=u",
 		`host=db PassWord = 'ge\'he im' user=u`:              "host=db PassWord=xxxxx user=u",
+		"https://u:geheim@a:9200, https://u:geheim@b:9200":   "https://u:xxxxx@a:9200,https://u:xxxxx@b:9200",
 		"host=db sslpassword=geheim":                         "host=db sslpassword=xxxxx",
 	} {
 		if got := WithoutPassword(in); got != want {

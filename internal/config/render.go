@@ -72,8 +72,11 @@ func tomlComment(s string) string {
 
 func (c *Config) tomlValue(s Setting) string {
 	text := c.text(s)
-	if s.secret {
+	switch {
+	case s.secret == "url":
 		text = WithoutPassword(text)
+	case s.secret != "" && text != "":
+		text = "xxxxx"
 	}
 	switch s.Type {
 	case "text":

@@ -19,7 +19,7 @@ type Setting struct {
 	Type    string // boolean, text, list, number, whole number or seconds
 
 	index  []int
-	secret bool // a URL whose password is not shown
+	secret string // url: its password is not shown; key: nothing of it is
 }
 
 // Settings are all settings in the order of the struct.
@@ -42,7 +42,7 @@ func collect(t reflect.Type, prefix string, index []int) (out []Setting) {
 		key := prefix + name
 		out = append(out, Setting{
 			Key: key, Env: envName(key), Default: f.Tag.Get("default"), Example: f.Tag.Get("example"), Doc: f.Tag.Get("doc"),
-			Type: typeName(f.Type), index: at, secret: f.Tag.Get("secret") != "",
+			Type: typeName(f.Type), index: at, secret: f.Tag.Get("secret"),
 		})
 	}
 	return out

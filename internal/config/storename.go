@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/annals-dev/annals/spool"
 )
@@ -34,7 +36,23 @@ func (c *Config) storeName() string {
 	case "postgres":
 		return spool.StoreName(a.Backend, append(database(a.URL), a.Postgres.Schema, a.Prefix)...)
 	}
+	if a.Backend == "elasticsearch" {
+		return spool.StoreName(a.Backend, append(nodes(a.URL), a.Prefix)...)
+	}
 	return spool.StoreName(a.Backend, a.URL, a.Prefix)
+}
+
+// nodes gives the hosts and paths of the addresses of a cluster.
+func nodes(addresses string) []string {
+	var out []string
+	for text := range strings.SplitSeq(addresses, ",") {
+		if u, err := url.Parse(strings.TrimSpace(text)); err == nil {
+			text = u.Host + strings.TrimSuffix(u.Path, "/")
+		}
+		out = append(out, text)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // keyword finds the words of a connection string of libpq that say where the

@@ -18,10 +18,14 @@ func TestStoreName(t *testing.T) {
 		}
 		return flags
 	}
+	es := func(url string) map[string]string {
+		return map[string]string{"audit.backend": "elasticsearch", "audit.url": url}
+	}
 	for _, same := range [][2]map[string]string{
 		{{"audit.url": "here/a.db"}, {"audit.url": "there/a.db"}}, // it was moved, and its spool with it
 		{{"audit.url": "a.db", "audit.spool_dir": "s"}, {"audit.url": "./a.db", "audit.spool_dir": "s"}},
 		{pg("postgres://app:x@db/annals"), pg("postgres://owner@db/annals?sslmode=require")},
+		{es("https://u:p@a:9200,https://b:9200"), es("https://b:9200/, https://a:9200")},
 		{pg("host=db dbname=annals user=a password=b"), pg("host=db dbname=annals user=c")},
 	} {
 		if a, b := name(same[0]), name(same[1]); a != b || a == "" {
@@ -32,6 +36,7 @@ func TestStoreName(t *testing.T) {
 	for _, flags := range []map[string]string{
 		{"audit.url": "a.db"}, {"audit.url": "b.db"}, {"audit.url": "a.db", "audit.prefix": "other_"},
 		{"audit.url": "x/a.db", "audit.spool_dir": "s"}, {"audit.url": "y/a.db", "audit.spool_dir": "s"},
+		es("https://a:9200"), es("https://b:9200"), es("https://a:9200/search"),
 		pg("postgres://db/annals"), pg("postgres://db/other"), pg("postgres://db2/annals"), pg("postgres://db:5433/annals"),
 		pg("postgres:///annals?host=/run"), pg("postgres:///annals?host=/tmp"),
 		pg("postgres://db/annals", "audit.prefix", "other_"), pg("postgres://db/annals", "audit.postgres.schema", "other"),

@@ -15,7 +15,9 @@ import (
 )
 
 // Backends are the engines that this program can open.
-func Backends() []string { return []string{"sqlite", "postgres", "dynamodb", "memory"} }
+func Backends() []string {
+	return []string{"sqlite", "postgres", "dynamodb", "elasticsearch", "memory"}
+}
 
 // Validate checks every setting and that they do not contradict each other.
 func (c *Config) Validate() error {
@@ -64,6 +66,12 @@ func (c *Config) Validate() error {
 		{"audit.dynamodb.call_timeout_seconds", int64(c.Audit.DynamoDB.CallTimeoutSeconds), 1},
 		{"audit.dynamodb.timeout_seconds", int64(c.Audit.DynamoDB.TimeoutSeconds), 1},
 		{"audit.dynamodb.parallel", int64(c.Audit.DynamoDB.Parallel), 1},
+		{"audit.elasticsearch.refresh_interval_seconds", int64(c.Audit.Elasticsearch.RefreshIntervalSeconds), 1},
+		{"audit.elasticsearch.rollover_bytes", c.Audit.Elasticsearch.RolloverBytes, 1},
+		{"audit.elasticsearch.rollover_days", int64(c.Audit.Elasticsearch.RolloverDays), 1},
+		{"audit.elasticsearch.parallel", int64(c.Audit.Elasticsearch.Parallel), 1},
+		{"audit.elasticsearch.call_timeout_seconds", int64(c.Audit.Elasticsearch.CallTimeoutSeconds), 1},
+		{"audit.elasticsearch.write_timeout_seconds", int64(c.Audit.Elasticsearch.WriteTimeoutSeconds), 1},
 		{"server.shutdown_timeout_seconds", int64(c.Server.ShutdownTimeoutSeconds), 1},
 	} {
 		if n.value < n.min {
@@ -113,6 +121,9 @@ func (c *Config) validateEngine() error {
 	if backend == "postgres" && !c.IsSet("audit.url") {
 		return c.wrong("audit.url", "is required with audit.backend postgres, e.g. postgres://annals@db.example/annals?sslmode=verify-full")
 	}
+	if backend == "elasticsearch" && !c.IsSet("audit.url") {
+		return c.wrong("audit.url", "is required with audit.backend elasticsearch, e.g. https://annals:password@search.example:9200")
+	}
 	if c.Audit.URL == "" && backend != "memory" && backend != "dynamodb" {
 		return c.wrong("audit.url", "is empty")
 	}
@@ -133,10 +144,10 @@ func (c *Config) validateEngine() error {
 // concerns reports whether an engine knows the setting.
 func concerns(key, backend string) bool {
 	switch table, _ := split(key); table {
-	case "audit.postgres", "audit.dynamodb":
+	case "audit.postgres", "audit.dynamodb", "audit.elasticsearch":
 		return table == "audit."+backend
 	case "audit.tls":
-		return backend == "postgres"
+		return backend == "postgres" || backend == "elasticsearch"
 	}
 	if key == "audit.region" || key == "audit.table_name" {
 		return backend == "dynamodb"

@@ -18,6 +18,8 @@ var engines = map[string]func(testing.TB) storetest.Harness{
 	"sqlite":   sqliteHarness,
 	"postgres": postgresHarness,
 	"dynamodb": dynamodbHarness,
+
+	"opensearch": opensearchHarness,
 }
 
 func memoryHarness(testing.TB) storetest.Harness {

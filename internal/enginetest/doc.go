@@ -6,6 +6,9 @@
 // errors. [DynamoDB], [StartDynamoDB] and [LaunchDynamoDB] do the same with DynamoDB
 // Local. A server's process dies with the one that started it.
 //
+// [OpenSearch], [Elasticsearch], [StartSearch] and [LaunchSearch] do the same for
+// the search engines; a test takes indices of its own, by a prefix.
+//
 // The programs come from scripts/engines, which fetches what is not there. The
 // environment goes first:
 //
@@ -13,6 +16,7 @@
 //	ANNALS_TEST_POSTGRES_BIN  a folder with initdb and postgres
 //	ANNALS_TEST_DYNAMODB_URL  a running DynamoDB Local
 //	ANNALS_TEST_DYNAMODB_JARS a folder with DynamoDBLocal-*.jar and the jars that it needs
+//	ANNALS_TEST_OPENSEARCH_URL  a running server; ELASTICSEARCH9 and ELASTICSEARCH7 alike
 //	ANNALS_ENGINE_CACHE       where scripts/engines keeps what it fetched
 //
 // Where an engine cannot be had the test is skipped with a message; with CI=true it fails.

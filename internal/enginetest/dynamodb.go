@@ -51,7 +51,7 @@ func LaunchDynamoDB(ctx context.Context, options DynamoDBOptions) (*DynamoDBServ
 	if err != nil {
 		return nil, err
 	}
-	java, err := findJava(ctx, dynamoDBJava)
+	java, err := javaOf(ctx, dynamoDBJava, anyJava)
 	if err != nil {
 		return nil, err
 	}

@@ -67,11 +67,11 @@ func TestFindJava(t *testing.T) {
 		}
 	}
 	fake("99.0.1")
-	if got, err := findJava(t.Context(), 99); err != nil || got != java {
+	if got, err := javaOf(t.Context(), 99, anyJava); err != nil || got != java {
 		t.Errorf("got %s, %v", got, err)
 	}
 	fake("1.8.0_402") // the old way to say 8
-	if got, err := findJava(t.Context(), 99); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
+	if got, err := javaOf(t.Context(), 99, anyJava); err == nil || !strings.Contains(err.Error(), "JAVA_HOME") {
 		t.Errorf("got %s, %v", got, err)
 	}
 }

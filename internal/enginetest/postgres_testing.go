@@ -114,6 +114,7 @@ func stopShared() (err error) {
 	for _, s := range shared.servers {
 		err = errors.Join(err, s.Close())
 	}
+	err = errors.Join(err, stopSharedSearch())
 	clear(shared.servers)
 	clear(shared.failed)
 	return err

@@ -79,6 +79,7 @@ func TestTTLAndChain(t *testing.T) {
 
 // Who deletes a record before its time is found out: no anchor is written for it.
 func TestDeletionBeforeItsTimeIsFound(t *testing.T) {
+	inFullRuns(t)
 	s, clock := newTTL(t, nil)
 	recs := events(scopeA, clock.at, 60, func(i int, r *audit.Record) {
 		if i != 20 {
@@ -135,9 +136,7 @@ func TestAccountWithoutTheRightToDelete(t *testing.T) {
 // The server's own TTL, with its own clock. DynamoDB Local takes some seconds,
 // and leaves alone what is not in every index: so the records have actions.
 func TestRealTTL(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it waits for the server's own time")
-	}
+	inFullRuns(t) // it waits for the server's own time
 	opt := newTable(t)
 	s := open(t, opt)
 	now := time.Now()

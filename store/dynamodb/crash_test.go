@@ -22,6 +22,7 @@ var crashEngine = crashtest.Engine{Name: "dynamodb", Open: func(ctx context.Cont
 
 // Processes that record are killed, and lose nothing that they acknowledged.
 func TestCrash(t *testing.T) {
+	inFullRuns(t)
 	for _, mode := range crashtest.Modes() {
 		t.Run(string(mode), func(t *testing.T) {
 			opt := newTable(t)
@@ -35,6 +36,7 @@ func TestCrash(t *testing.T) {
 // The engine takes calls and answers none, and comes back: nothing that was
 // acknowledged is lost, and nothing is stored twice.
 func TestOutage(t *testing.T) {
+	inFullRuns(t)
 	for _, mode := range []crashtest.Mode{crashtest.Sync, crashtest.Server} {
 		t.Run(string(mode), func(t *testing.T) {
 			s := enginetest.StartDynamoDB(t, enginetest.DynamoDBOptions{})

@@ -141,3 +141,11 @@ func all(tb testing.TB, s *Store) (out []*audit.Record) {
 	}
 	return out
 }
+
+// inFullRuns leaves a test that takes its time out of short runs.
+func inFullRuns(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("in full runs only")
+	}
+}

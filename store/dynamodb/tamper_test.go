@@ -36,6 +36,7 @@ func set(t *testing.T, s *Store, key, attr string, v any) {
 
 // What is changed behind the store's back is found.
 func TestTampering(t *testing.T) {
+	inFullRuns(t)
 	part := partition(scopeA)
 	for _, c := range []struct {
 		name   string

@@ -1,0 +1,142 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+)
+
+// OpenSearch gives the address of an OpenSearch that the test binary shares. A
+// test takes indices of its own, by a prefix. ANNALS_TEST_OPENSEARCH_URL names
+// another server to share.
+func OpenSearch(tb testing.TB) string {
+	tb.Helper()
+	return sharedSearch(tb, SearchOptions{Kind: OpenSearchKind})
+}
+
+// Elasticsearch gives the address of an Elasticsearch of a major version, 7 or 9,
+// that the test binary shares; ANNALS_TEST_ELASTICSEARCH7_URL and
+// ANNALS_TEST_ELASTICSEARCH9_URL name others.
+func Elasticsearch(tb testing.TB, major string) string {
+	tb.Helper()
+	return sharedSearch(tb, SearchOptions{Kind: ElasticsearchKind + major})
+}
+
+// StartSearch starts a server for this test alone, and closes it when the test
+// ends. When the test failed, its log holds the last of the server's.
+func StartSearch(tb testing.TB, options SearchOptions) *SearchServer {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
+	defer cancel()
+	s, err := LaunchSearch(ctx, options)
+	if err != nil {
+		giveUp(tb, err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+		if tb.Failed() {
+			tb.Log(s.name() + "'s log:\n" + s.Log())
+		}
+	})
+	return s
+}
+
+// commonSearch is the server of this test binary: one, as each takes a heap of
+// its own. Another kind takes the place of the one before.
+var commonSearch struct {
+	sync.Mutex
+	server *SearchServer
+	failed map[string]error
+}
+
+func sharedSearch(tb testing.TB, o SearchOptions) string {
+	tb.Helper()
+	if address := os.Getenv(searchVariable(o.Kind) + "_URL"); address != "" {
+		return address
+	}
+	c := &commonSearch
+	c.Lock()
+	defer c.Unlock()
+	if c.server != nil && c.server.options.Kind == o.Kind {
+		return c.server.URL()
+	}
+	err := c.failed[o.Kind] // a failure is not tried again by every test
+	if err == nil && c.server != nil {
+		err = c.server.Close()
+		c.server = nil
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
+		defer cancel()
+		var s *SearchServer
+		if s, err = LaunchSearch(ctx, o); err == nil {
+			c.server = s
+			return s.URL()
+		}
+	}
+	if c.failed == nil {
+		c.failed = map[string]error{}
+	}
+	c.failed[o.Kind] = err
+	giveUp(tb, err)
+	return ""
+}
+
+func stopSharedSearch() error {
+	c := &commonSearch
+	c.Lock()
+	defer c.Unlock()
+	s := c.server
+	c.server, c.failed = nil, nil
+	if s == nil {
+		return nil
+	}
+	return s.Close()
+}
+
+// DropIndices removes the indices and the template of a store.
+func DropIndices(tb testing.TB, address, prefix string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), dropPatience)
+	defer cancel()
+	for _, path := range []string{"/" + prefix + "*?expand_wildcards=all", "/_index_template/" + prefix + "records"} {
+		if err := callSearch(ctx, http.MethodDelete, address+path); err != nil {
+			tb.Errorf("dropping %s: %v", path, err)
+		}
+	}
+}
+
+// RefreshIndices makes what was written to the indices with a prefix visible.
+func RefreshIndices(tb testing.TB, address, prefix string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), dropPatience)
+	defer cancel()
+	if err := callSearch(ctx, http.MethodPost, address+"/"+prefix+"*/_refresh"); err != nil {
+		tb.Error(err)
+	}
+}
+
+func callSearch(ctx context.Context, method, address string) error {
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	answer, err := io.ReadAll(res.Body)
+	_ = res.Body.Close() // it was read to its end
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNotFound {
+		err = errors.Join(err, fmt.Errorf("%s: %s", res.Status, answer))
+	}
+	return err
+}

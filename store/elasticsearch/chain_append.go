@@ -1,0 +1,218 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/chain"
+)
+
+// AppendChained implements chain.Appender. The records of each chain go, in their
+// order, through the lane of that chain, which writes what has gathered one batch
+// after the other: see [lane] and [head].
+func (s *Store) AppendChained(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	results := make([]audit.Result, len(recs))
+	entries := gather(recs, true, results)
+	for _, e := range entries {
+		e.rec = clone(e.rec) // a lane may still be at work when the caller has given up
+	}
+	if err := s.lanes.deliver(ctx, s, entries); err != nil {
+		return nil, err
+	}
+	if err := conclude(entries, recs, results); err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.result.Err == nil && !e.result.Duplicate {
+			r := recs[e.at[0]]
+			r.Sequence, r.Segment, r.PrevHash, r.Hash = e.rec.Sequence, e.rec.Segment, e.rec.PrevHash, e.rec.Hash
+		}
+	}
+	s.rollSometimes()
+	return results, nil
+}
+
+// clone gives a copy that shares no memory that could be written to, outside any chain.
+func clone(r *audit.Record) *audit.Record {
+	c := *r
+	for i := range columns {
+		if columns[i].Kind == audit.Document {
+			columns[i].SetBytes(&c, slices.Clone(columns[i].Bytes(r)))
+		}
+	}
+	return &c
+}
+
+// commit stores the entries as the next links of the chain and gives each its
+// result.
+func (l *lane) commit(entries []*entry) {
+	ctx, cancel := context.WithTimeout(l.s.life, l.s.opt.Timeout)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		moved, err := l.attempt(ctx, entries)
+		if err == nil && !moved {
+			return
+		}
+		l.known = false
+		if err == nil {
+			// Another process was first.
+			if err = sleep(ctx, backoff(attempt)/4); err == nil {
+				continue
+			}
+			err = audit.Unavailable("others write the same chain all the time", err)
+			if l.s.closed() {
+				err = audit.ErrClosed
+			}
+		}
+		for _, e := range entries {
+			if !e.settled() {
+				e.result.Err = err
+			}
+		}
+		return
+	}
+}
+
+// attempt makes one batch; moved says that the head was another one.
+func (l *lane) attempt(ctx context.Context, entries []*entry) (moved bool, err error) {
+	if !l.known {
+		if l.head, l.seat, err = l.s.readHead(ctx, l.scope); err != nil {
+			return false, err
+		}
+		// Whoever wrote it may have written to a generation that is not known here.
+		if err := l.s.lookAgain(ctx); err != nil {
+			return false, err
+		}
+		l.known = true
+	}
+	if err := l.s.leaveOut(ctx, entries); err != nil {
+		return false, err
+	}
+	var fresh []*entry
+	var recs []*audit.Record
+	for _, e := range entries {
+		if !e.settled() {
+			fresh, recs = append(fresh, e), append(recs, e.rec)
+		}
+	}
+	if len(fresh) == 0 {
+		return false, nil
+	}
+	last := chain.Seal(l.head.chain(), recs)
+	next := head{
+		Namespace: l.scope.Namespace, Tenant: l.scope.Tenant, Sequence: last.Sequence, Hash: last.Hash,
+		Batch: pack(recs), Mark: newMark(),
+	}
+	if moved, err = l.write(ctx, next); moved || err != nil {
+		return moved, err
+	}
+	if err := l.s.place(ctx, fresh); err != nil {
+		// The batch stays in the head, and is completed by whoever comes next.
+		return false, err
+	}
+	return false, nil
+}
+
+// write puts a head in the place of the one that was read.
+func (l *lane) write(ctx context.Context, next head) (moved bool, err error) {
+	at, moved, err := l.s.writeMeta(ctx, headID(l.scope), &metaDoc{Type: "head", Head: &next}, l.seat)
+	if err != nil && audit.Retryable(err) && ctx.Err() == nil {
+		// No answer came: what is there tells whether it was written.
+		doc, now, e := l.s.getMeta(ctx, headID(l.scope))
+		switch {
+		case e != nil:
+			return false, errors.Join(err, e)
+		case doc != nil && doc.Head != nil && bytes.Equal(doc.Head.Mark, next.Mark):
+			at, err = now, nil
+		default:
+			return true, nil
+		}
+	}
+	if moved || err != nil {
+		return moved, err
+	}
+	l.head, l.seat = next, at
+	return false, nil
+}
+
+// tidy takes the batch out of the head when its records are stored.
+func (l *lane) tidy() {
+	if !l.known || l.head.Batch == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(l.s.life, l.s.opt.CallTimeout)
+	defer cancel()
+	bare := l.head
+	bare.Batch, bare.Mark = nil, nil
+	at, moved, err := l.s.writeMeta(ctx, headID(l.scope), &metaDoc{Type: "head", Head: &bare}, l.seat)
+	if moved || err != nil {
+		l.known = false // the next batch reads it again
+		return
+	}
+	l.head, l.seat = bare, at
+}
+
+// leaveOut gives the verdict on entries that are stored already, wherever.
+func (s *Store) leaveOut(ctx context.Context, entries []*entry) error {
+	l, err := s.known(ctx)
+	if err != nil {
+		return err
+	}
+	var open []*entry
+	for _, e := range entries {
+		if !e.settled() {
+			open = append(open, e)
+		}
+	}
+	if err := s.readOld(ctx, s.generation(l.writing()), open); err != nil {
+		return err
+	}
+	return s.lookBack(ctx, l, entries)
+}
+
+// place stores sealed records whose places in the chain are theirs. What is there
+// already was put there by an attempt before, or by whoever completed the batch.
+//
+// One race is left: between the look for the ids of a batch and its writing,
+// somebody may have stored a record with one of them outside the chain. Then the
+// place in the chain has the sealed record all the same, under an id that its
+// sequence makes another one.
+func (s *Store) place(ctx context.Context, entries []*entry) error {
+	for round := 0; len(entries) > 0; round++ {
+		for _, e := range entries {
+			e.op, e.stored, e.result = nil, nil, audit.Result{}
+			if round > 0 {
+				e.id = documentID(e.rec.Ref()) + "." + number(e.rec.Sequence)
+			}
+		}
+		err := s.create(ctx, entries)
+		var other []*entry
+		for _, e := range entries {
+			switch {
+			case e.stored != nil && e.stored.Hash == e.rec.Hash:
+				e.result = audit.Result{Sequence: e.rec.Sequence, Hash: e.rec.Hash}
+				continue
+			case e.stored != nil && round == 0:
+				other = append(other, e)
+			case e.stored != nil && err == nil:
+				err = &audit.Error{Code: audit.CodeInternal, Message: "a place in a chain is taken by another record"}
+			case err == nil:
+				err = e.result.Err
+			}
+			e.stored, e.result = nil, audit.Result{}
+		}
+		if err != nil {
+			return err
+		}
+		entries = other
+	}
+	return nil
+}

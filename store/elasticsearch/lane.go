@@ -1,0 +1,205 @@
+package elasticsearch
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/annals-dev/annals/audit"
+)
+
+// A lane writes one chain for this process. Records that arrive while a batch is
+// under way wait for the next one, which takes all that fit: so the writers of
+// one process never race with one another, and the more there are the fuller the
+// batches. Processes race by the head document.
+type lane struct {
+	s     *Store
+	scope audit.Scope
+
+	mu      sync.Mutex
+	queue   []*ticket
+	running bool
+
+	// Of the goroutine that runs the lane.
+	head  head
+	seat  seat
+	known bool // whether head is what was stored last, as far as we know
+}
+
+// ticket is an entry that waits in a lane.
+type ticket struct {
+	*entry
+	owner *delivery
+}
+
+// delivery is one call of AppendChained.
+type delivery struct {
+	mu   sync.Mutex
+	left int
+	done chan struct{}
+}
+
+func (d *delivery) finish(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.left -= n; d.left == 0 {
+		close(d.done)
+	}
+}
+
+// lanes are the lanes of a store by scope.
+type lanes struct {
+	mu sync.Mutex
+	of map[audit.Scope]*lane
+}
+
+// Bounds of a batch and of what is remembered.
+const (
+	maxIdleLanes  = 4096
+	maxBatch      = 1000
+	maxBatchBytes = 4 << 20
+)
+
+// deliver hands the entries to their lanes and waits until each has its result.
+// When ctx ends first, what no batch has taken yet is taken back.
+func (ls *lanes) deliver(ctx context.Context, s *Store, entries []*entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	d := &delivery{left: len(entries), done: make(chan struct{})}
+	byScope := map[audit.Scope][]*ticket{}
+	var order []audit.Scope
+	for _, e := range entries {
+		scope := e.rec.Scope()
+		if byScope[scope] == nil {
+			order = append(order, scope)
+		}
+		byScope[scope] = append(byScope[scope], &ticket{entry: e, owner: d})
+	}
+	used := make([]*lane, 0, len(order))
+	for _, scope := range order {
+		used = append(used, ls.enqueue(s, scope, byScope[scope]))
+	}
+	select {
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, l := range used {
+		l.takeBack(d)
+	}
+	return s.interrupted(ctx)
+}
+
+func (ls *lanes) enqueue(s *Store, scope audit.Scope, tickets []*ticket) *lane {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.of[scope]
+	if l == nil {
+		if ls.of == nil {
+			ls.of = map[audit.Scope]*lane{}
+		}
+		if len(ls.of) >= maxIdleLanes {
+			ls.forget()
+		}
+		l = &lane{s: s, scope: scope}
+		ls.of[scope] = l
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, tickets...)
+	if !l.running {
+		l.running = true
+		s.work.Go(l.run)
+	}
+	return l
+}
+
+// forget drops the lanes that have nothing to do.
+func (ls *lanes) forget() {
+	for scope, l := range ls.of {
+		l.mu.Lock()
+		if !l.running {
+			delete(ls.of, scope)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// takeBack removes what a caller who has given up still has in the queue.
+func (l *lane) takeBack(d *delivery) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = slices.DeleteFunc(l.queue, func(t *ticket) bool { return t.owner == d })
+}
+
+// run writes until nothing waits.
+func (l *lane) run() {
+	for {
+		some := l.take()
+		if len(some) == 0 {
+			// With nothing to do, the last batch leaves the head.
+			l.tidy()
+			if l.rest() {
+				return
+			}
+			continue
+		}
+		entries := make([]*entry, len(some))
+		for i, t := range some {
+			entries[i] = t.entry
+		}
+		l.commit(entries)
+		owners := map[*delivery]int{}
+		for _, t := range some {
+			owners[t.owner]++
+		}
+		for d, n := range owners {
+			d.finish(n)
+		}
+	}
+}
+
+// rest ends the goroutine unless something has come.
+func (l *lane) rest() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) > 0 {
+		return false
+	}
+	l.running = false
+	return true
+}
+
+// take takes from the queue what fits into one batch, and no id twice, as several
+// callers may deliver the same record.
+func (l *lane) take() []*ticket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, size := 0, 0
+	ids := map[audit.ID]bool{}
+	for _, t := range l.queue {
+		size += sizeOf(t.rec)
+		if n > 0 && (n >= maxBatch || size > maxBatchBytes || ids[t.rec.ID]) {
+			break
+		}
+		ids[t.rec.ID] = true
+		n++
+	}
+	some := l.queue[:n:n]
+	if l.queue = l.queue[n:]; len(l.queue) == 0 {
+		l.queue = nil
+	}
+	return some
+}
+
+// sizeOf is about the size of a record.
+func sizeOf(r *audit.Record) (n int) {
+	n = 512
+	for i := range columns {
+		if columns[i].Kind == audit.Document {
+			n += len(columns[i].Bytes(r))
+		}
+	}
+	return n + len(r.Error)
+}

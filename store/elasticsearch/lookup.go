@@ -1,0 +1,281 @@
+package elasticsearch
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/annals-dev/annals/audit"
+)
+
+// An id is unique within the index that is written to, by its create. In the
+// generations before it has to be looked for. That of a UUID of version 7 which
+// was made after the index was opened cannot be there, with two exceptions: a
+// clock that differs, and an id that was dated ahead. So [skew] is allowed for,
+// and ids dated farther ahead are remembered (layout.far) before their records
+// are stored: up to there every id is looked for.
+
+const (
+	skew   = time.Hour
+	farKey = "far"
+)
+
+// madeAt gives the milliseconds in a UUID of version 7.
+func madeAt(id audit.ID) (ms int64, ok bool) {
+	if id[6]>>4 != 7 {
+		return 0, false
+	}
+	for _, b := range id[:6] {
+		ms = ms<<8 | int64(b)
+	}
+	return ms, true
+}
+
+// lookBack gives the verdict on entries that an older generation has.
+func (s *Store) lookBack(ctx context.Context, l *layout, entries []*entry) error {
+	if err := s.noteFar(ctx, l, entries); err != nil {
+		return err
+	}
+	if len(l.generations) == 1 {
+		return nil
+	}
+	suspects := map[string]*entry{}
+	var ids []string
+	after := l.opened.Add(skew).UnixMilli()
+	for _, e := range entries {
+		if e.settled() {
+			continue
+		}
+		if ms, ok := madeAt(e.rec.ID); ok && ms > after && ms > l.far && !e.look && (e.op == nil || !e.op.again) {
+			continue
+		}
+		suspects[e.id] = e
+		ids = append(ids, e.id)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	older := make([]string, len(l.older()))
+	for i, g := range l.older() {
+		older[i] = s.generation(g)
+	}
+	// They are closed, and what was written to them is visible: see succeed.
+	found, err := s.search(ctx, "/"+joined(older), object{
+		"query": object{"ids": object{"values": ids}}, "size": len(ids), "_source": false, "track_total_hits": false,
+	}, "ignore_unavailable=true") // one may have been dropped by retention
+	if err != nil {
+		return err
+	}
+	byIndex := map[string][]*entry{}
+	for _, h := range found.Hits.Hits {
+		byIndex[h.Index] = append(byIndex[h.Index], suspects[h.ID])
+	}
+	for index, taken := range byIndex {
+		if err := s.readOld(ctx, index, taken); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readOld reads what a search has found; what is deleted since is not there.
+func (s *Store) readOld(ctx context.Context, index string, taken []*entry) error {
+	if len(taken) == 0 {
+		return nil
+	}
+	ids := make([]string, len(taken))
+	for i, e := range taken {
+		ids[i] = e.id
+	}
+	found, err := s.get(ctx, index, ids)
+	if err != nil {
+		return err
+	}
+	for i, e := range taken {
+		if found[i] != nil {
+			e.found(found[i], e.op != nil && e.op.again)
+		}
+	}
+	return nil
+}
+
+// joined makes the part of a path that names several indices.
+func joined(indices []string) string {
+	for i := range indices {
+		indices[i] = url.PathEscape(indices[i])
+	}
+	return strings.Join(indices, ",")
+}
+
+// noteFar remembers how far ahead the ids of the entries are dated.
+func (s *Store) noteFar(ctx context.Context, l *layout, entries []*entry) error {
+	most := int64(0)
+	free := s.opt.Now().Add(skew / 2).UnixMilli()
+	for _, e := range entries {
+		if ms, ok := madeAt(e.rec.ID); ok && ms > free {
+			most = max(most, ms)
+		}
+	}
+	s.layout.mu.Lock()
+	known := l.far
+	s.layout.mu.Unlock()
+	if most <= known {
+		return nil
+	}
+	for {
+		doc, at, err := s.getMeta(ctx, farKey)
+		if err != nil {
+			return err
+		}
+		if doc == nil || doc.Number < most {
+			moved, err := s.putMeta(ctx, farKey, &metaDoc{Type: "far", Number: most}, at)
+			if err != nil {
+				return err
+			}
+			if moved {
+				continue
+			}
+		}
+		s.layout.mu.Lock()
+		l.far = max(l.far, most)
+		s.layout.mu.Unlock()
+		return nil
+	}
+}
+
+func (s *Store) readFar(ctx context.Context) (int64, error) {
+	doc, _, err := s.getMeta(ctx, farKey)
+	if err != nil || doc == nil {
+		return 0, err
+	}
+	return doc.Number, nil
+}
+
+// get reads documents of one index by id, as they are at this moment; nil is
+// none.
+func (s *Store) get(ctx context.Context, index string, ids []string) ([]*audit.Record, error) {
+	a, err := s.client.do(ctx, request{method: "POST", path: "/" + index + "/_mget", query: "filter_path=docs.found,docs._source,docs.error", body: encoded(object{"ids": ids})})
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusOK {
+		return nil, failed("read a record", a)
+	}
+	var got struct {
+		Docs []struct {
+			Found  bool            `json:"found"`
+			Source json.RawMessage `json:"_source"`
+			Error  *fault          `json:"error"`
+		} `json:"docs"`
+	}
+	if err := json.Unmarshal(a.body, &got); err != nil {
+		return nil, garbled(err)
+	}
+	out := make([]*audit.Record, len(ids))
+	if len(got.Docs) != len(ids) {
+		return nil, audit.Unavailable("an answer of the search cluster has another number of records", nil)
+	}
+	for i, d := range got.Docs {
+		switch {
+		case d.Error != nil && d.Error.is("index_not_found_exception"):
+		case d.Error != nil:
+			return nil, audit.Unavailable("the search cluster could not read a record", d.Error)
+		case d.Found:
+			if out[i], err = decode(d.Source); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// Get implements audit.Store; it sees what was written at once.
+func (s *Store) Get(ctx context.Context, ref audit.Ref) (*audit.Record, error) {
+	ctx, done, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if ref.ID.IsZero() {
+		return nil, audit.ErrNotFound
+	}
+	for again := false; ; again = true {
+		l, err := s.known(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.getAnywhere(ctx, l, []string{documentID(ref)})
+		if err != nil {
+			return nil, err
+		}
+		if found[0] != nil {
+			return found[0], nil
+		}
+		// There may be a generation that this process does not know yet.
+		if again {
+			return nil, audit.ErrNotFound
+		}
+		fresh, open, err := s.findGenerations(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if open && fresh.writing() == l.writing() {
+			return nil, audit.ErrNotFound
+		}
+		s.forget(l)
+	}
+}
+
+// getAnywhere reads documents by id from whichever index has them.
+func (s *Store) getAnywhere(ctx context.Context, l *layout, ids []string) ([]*audit.Record, error) {
+	type place struct {
+		Index string `json:"_index"`
+		ID    string `json:"_id"`
+	}
+	var indices []string
+	for _, g := range l.generations {
+		indices = append(indices, s.generation(g))
+	}
+	var docs []place
+	for _, id := range ids {
+		for _, index := range indices {
+			docs = append(docs, place{index, id})
+		}
+	}
+	a, err := s.client.do(ctx, request{method: "POST", path: "/_mget", query: "filter_path=docs.found,docs._source,docs.error", body: encoded(object{"docs": docs})})
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusOK {
+		return nil, failed("read a record", a)
+	}
+	var got struct {
+		Docs []struct {
+			Found  bool            `json:"found"`
+			Source json.RawMessage `json:"_source"`
+			Error  *fault          `json:"error"`
+		} `json:"docs"`
+	}
+	if err := json.Unmarshal(a.body, &got); err != nil {
+		return nil, garbled(err)
+	}
+	if len(got.Docs) != len(docs) {
+		return nil, audit.Unavailable("an answer of the search cluster has another number of records", nil)
+	}
+	out := make([]*audit.Record, len(ids))
+	for i, d := range got.Docs {
+		switch {
+		case d.Error != nil && d.Error.is("index_not_found_exception"): // dropped by retention
+		case d.Error != nil:
+			return nil, audit.Unavailable("the search cluster could not read a record", d.Error)
+		case d.Found:
+			if out[i/len(indices)], err = decode(d.Source); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
