@@ -44,5 +44,5 @@ func javaOf(ctx context.Context, least, most int) (string, error) {
 	if most == least {
 		return "", fmt.Errorf("%w: no Java %d: install one, or set JAVA_HOME", ErrAbsent, least)
 	}
-	return "", fmt.Errorf("%w: no Java %d or newer: install one, or set JAVA21_HOME", ErrAbsent, least)
+	return "", fmt.Errorf("%w: no Java %d or newer: install one, or set JAVA_HOME or JAVA21_HOME", ErrAbsent, least)
 }
