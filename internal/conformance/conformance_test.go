@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 func TestConformance(t *testing.T) {
 	for name, harness := range engines {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // one engine works while another waits for its disk
 			t.Run("bare", func(t *testing.T) { storetest.Run(t, harness(t)) })
 			if testing.Short() && name != "memory" && name != "sqlite" {
 				return // behind wrappers in full runs only: a server takes its time

@@ -23,6 +23,7 @@ func TestProperties(t *testing.T) {
 			if testing.Short() && name != "memory" && name != "sqlite" {
 				t.Skip("in full runs only: a server takes its time")
 			}
+			t.Parallel()
 			testProperties(t, harness(t))
 		})
 	}
