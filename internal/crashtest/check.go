@@ -26,6 +26,7 @@ func check(t *testing.T, e Engine, mode Mode, dir string, got *acks) {
 	if err := trail.Flush(ctx); err != nil {
 		t.Fatal(err)
 	}
+	pause(ctx, trail.Capabilities().Lag) // the engine promises to show everything by then
 	if st := trail.Stats().Spool; st != nil && (st.Damaged > 0 || st.Depth > 0) {
 		t.Errorf("the spool: %+v", *st)
 	}
