@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
@@ -143,12 +144,15 @@ func (l *lane) write(ctx context.Context, next head) (moved bool, err error) {
 	return false, nil
 }
 
+const tidyPatience = 2 * time.Second
+
 // tidy takes the batch out of the head when its records are stored.
 func (l *lane) tidy() {
 	if !l.known || l.head.Batch == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(l.s.life, l.s.opt.CallTimeout)
+	// Also when the store closes, which waits for it.
+	ctx, cancel := context.WithTimeout(context.Background(), tidyPatience)
 	defer cancel()
 	bare := l.head
 	bare.Batch, bare.Mark = nil, nil

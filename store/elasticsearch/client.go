@@ -72,9 +72,15 @@ type request struct {
 	lines        bool // the body is newline-delimited JSON
 	// once says that the call must not be repeated after an answer that was lost.
 	once bool
+	// large says that the answer may be too much for the server's memory, so that
+	// asking for the same again is of no use.
+	large bool
 	// long says that the call may take longer than Options.CallTimeout.
 	long bool
 }
+
+// breaker is the type of the error of a server whose memory does not suffice.
+const breaker = "circuit_breaking_exception"
 
 // answer is what came back. again is set when an attempt before had no answer,
 // so that it may have done what was asked.
@@ -99,8 +105,9 @@ func (c *client) do(ctx context.Context, r request) (answer, error) {
 		case err != nil:
 			lost, retry = true, !r.once
 		case a.status == http.StatusTooManyRequests:
-			retry = true // nothing was done
-			err = refusal(a)
+			f := refusal(a)
+			retry = !r.large || !f.is(breaker) // nothing was done
+			err = f
 		case a.status == http.StatusServiceUnavailable || a.status == http.StatusBadGateway || a.status == http.StatusGatewayTimeout:
 			lost, retry = true, !r.once
 			err = refusal(a)

@@ -105,17 +105,18 @@ func clauses(query any) (n int) {
 }
 
 // victims finds at most limit records that the cut selects.
-func (s *Store) victims(ctx context.Context, cut *audit.Cut, limit int) (found []victim, err error) {
+func (s *Store) victims(ctx context.Context, cut *audit.Cut, limit int) (out []victim, err error) {
 	w, rest, err := due(cut)
 	if err != nil {
 		return nil, err
 	}
 	limit = min(limit, 5*deletePage)
+	pages := pager{s: s}
 	var after []any
-	for len(found) < limit {
+	for len(out) < limit {
 		size := deletePage
 		if len(rest) == 0 {
-			size = min(deletePage, limit-len(found))
+			size = min(deletePage, limit-len(out))
 		}
 		body := object{
 			"query": w.query(), "size": size, "track_total_hits": false, "seq_no_primary_term": true,
@@ -130,7 +131,12 @@ func (s *Store) victims(ctx context.Context, cut *audit.Cut, limit int) (found [
 		if after != nil {
 			body["search_after"] = after
 		}
-		f, err := s.search(ctx, "/"+s.readAlias(), body)
+		var f *found
+		if len(rest) == 0 {
+			f, err = s.search(ctx, "/"+s.readAlias(), body)
+		} else {
+			f, size, err = pages.read(ctx, "/"+s.readAlias(), body, deletePage)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +147,7 @@ func (s *Store) victims(ctx context.Context, cut *audit.Cut, limit int) (found [
 				return nil, err
 			}
 			if len(rest) == 0 || !slices.ContainsFunc(rest, func(h *audit.Query) bool { return h.Match(r) }) {
-				found = append(found, victim{hits[i], r})
+				out = append(out, victim{hits[i], r})
 			}
 		}
 		if len(hits) < size {
@@ -152,7 +158,7 @@ func (s *Store) victims(ctx context.Context, cut *audit.Cut, limit int) (found [
 			after = append(after, v)
 		}
 	}
-	return found[:min(len(found), limit)], nil
+	return out[:min(len(out), limit)], nil
 }
 
 // remove deletes records and says how many of them it was that deleted them.

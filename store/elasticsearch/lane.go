@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/annals-dev/annals/audit"
 )
@@ -19,6 +20,7 @@ type lane struct {
 	mu      sync.Mutex
 	queue   []*ticket
 	running bool
+	wake    chan struct{} // has room for one: something has come
 
 	// Of the goroutine that runs the lane.
 	head  head
@@ -102,7 +104,7 @@ func (ls *lanes) enqueue(s *Store, scope audit.Scope, tickets []*ticket) *lane {
 		if len(ls.of) >= maxIdleLanes {
 			ls.forget()
 		}
-		l = &lane{s: s, scope: scope}
+		l = &lane{s: s, scope: scope, wake: make(chan struct{}, 1)}
 		ls.of[scope] = l
 	}
 	l.mu.Lock()
@@ -111,6 +113,10 @@ func (ls *lanes) enqueue(s *Store, scope audit.Scope, tickets []*ticket) *lane {
 	if !l.running {
 		l.running = true
 		s.work.Go(l.run)
+	}
+	select {
+	case l.wake <- struct{}{}:
+	default:
 	}
 	return l
 }
@@ -138,6 +144,9 @@ func (l *lane) run() {
 	for {
 		some := l.take()
 		if len(some) == 0 {
+			if l.waits() {
+				continue
+			}
 			// With nothing to do, the last batch leaves the head.
 			l.tidy()
 			if l.rest() {
@@ -158,6 +167,22 @@ func (l *lane) run() {
 			d.finish(n)
 		}
 	}
+}
+
+// idle is how long a lane waits for more before it tidies up.
+const idle = 300 * time.Millisecond
+
+// waits reports whether something comes soon.
+func (l *lane) waits() bool {
+	t := time.NewTimer(idle)
+	defer t.Stop()
+	select {
+	case <-l.wake:
+		return true
+	case <-t.C:
+	case <-l.s.life.Done():
+	}
+	return false
 }
 
 // rest ends the goroutine unless something has come.

@@ -74,6 +74,7 @@ type cursor struct {
 	where *where
 	after []any // the sort values of the last hit
 	pit   string
+	pages pager
 	last  *audit.Record
 	done  bool
 }
@@ -125,8 +126,7 @@ func (c *cursor) next(ctx context.Context, n int) ([]*audit.Record, error) {
 
 // read reads one page of candidates.
 func (c *cursor) read(ctx context.Context, n int) ([]*audit.Record, error) {
-	n = min(max(n, 1), maxHits)
-	body := object{"query": c.where.query(), "sort": c.order(), "size": n, "track_total_hits": false}
+	body := object{"query": c.where.query(), "sort": c.order(), "track_total_hits": false}
 	path := "/" + c.s.readAlias()
 	if c.pit != "" {
 		body["pit"] = object{"id": c.pit, "keep_alive": keepAlive}
@@ -135,7 +135,8 @@ func (c *cursor) read(ctx context.Context, n int) ([]*audit.Record, error) {
 	if c.after != nil {
 		body["search_after"] = c.after
 	}
-	f, err := c.s.search(ctx, path, body)
+	c.pages.s = c.s
+	f, n, err := c.pages.read(ctx, path, body, n)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +209,7 @@ func (s *Store) Scan(ctx context.Context, q *audit.Query, fn func(*audit.Record)
 }
 
 // scanPage is how many records a walk reads at a time.
-const scanPage = 500
+const scanPage = 1000
 
 func (s *Store) walk(ctx context.Context, q *audit.Query, fn func(*audit.Record) error) error {
 	c, err := s.cursor(q)

@@ -67,7 +67,11 @@ func wholeShards(what string, body []byte) error {
 // an error: an answer is whole or none.
 func (s *Store) search(ctx context.Context, path string, body object, options ...string) (*found, error) {
 	query := strings.Join(append(options, "allow_partial_search_results=false"), "&")
-	a, err := s.client.do(ctx, request{method: "POST", path: path + "/_search", query: query, body: encoded(body), long: true})
+	return s.searchBy(ctx, request{method: "POST", path: path + "/_search", query: query, body: encoded(body), long: true})
+}
+
+func (s *Store) searchBy(ctx context.Context, r request) (*found, error) {
+	a, err := s.client.do(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -82,4 +86,51 @@ func (s *Store) search(ctx context.Context, path string, body object, options ..
 		return nil, audit.Unavailable("the search cluster ran out of time", nil)
 	}
 	return f, f.Shards.check("answer a question")
+}
+
+const (
+	// firstPage is how many whole records are asked for before anything is known
+	// of their size: 200 of the largest are more than enough for a small server.
+	firstPage = 200
+	// pageBytes is about how much one answer may hold.
+	pageBytes = 8 << 20
+)
+
+// pager reads whole records page by page, in pages that suit their size: a few
+// large ones must not be more than the memory of the server.
+type pager struct {
+	s     *Store
+	most  int // records in a page, as far as is known; 0 is firstPage
+	bytes int // of the largest record of the page before
+}
+
+// read asks for at most want records, and says how many it asked for.
+func (p *pager) read(ctx context.Context, path string, body object, want int) (f *found, asked int, err error) {
+	if p.most == 0 {
+		p.most = firstPage
+	}
+	for {
+		n := max(1, min(want, p.most))
+		if p.bytes > 0 {
+			n = max(1, min(n, pageBytes/p.bytes))
+		}
+		body["size"] = n
+		f, err = p.s.searchBy(ctx, request{method: "POST", path: path + "/_search", query: "allow_partial_search_results=false", body: encoded(body), long: true, large: n > 1})
+		var refused *fault
+		if n > 1 && errors.As(err, &refused) && refused.is(breaker) {
+			p.most = max(1, n/8)
+			continue
+		}
+		if err != nil {
+			return nil, n, err
+		}
+		p.bytes = 0
+		for i := range f.Hits.Hits {
+			p.bytes = max(p.bytes, len(f.Hits.Hits[i].Source))
+		}
+		if p.bytes < pageBytes/maxHits {
+			p.most = min(maxHits, 2*n) // small ones may come in larger pages
+		}
+		return f, n, nil
+	}
 }

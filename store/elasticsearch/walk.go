@@ -7,8 +7,8 @@ import (
 	"github.com/annals-dev/annals/chain"
 )
 
-// walkPage is how many records of a chain are read at a time.
-const walkPage = 500
+// walkPage is how many records of a chain are read at a time at most.
+const walkPage = 1000
 
 // Walk implements chain.Reader. It makes visible what was written before, so that
 // it sees every record that a head covers.
@@ -29,19 +29,20 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 	segment := audit.Is("segment", key.Segment)
 	w.filter(&segment)
 	w.must = append(w.must, object{"range": object{"sequence": object{"gte": max(from, 1), "lte": to}}})
+	pages := pager{s: s}
 	var after []any
 	var last *audit.Record
 	index := "" // of the last
 	for {
 		body := object{
-			"query": w.query(), "size": walkPage, "track_total_hits": false,
+			"query": w.query(), "track_total_hits": false,
 			// Where a tampered store holds a sequence twice, both.
 			"sort": []any{object{"sequence": "asc"}, object{"id": "asc"}, object{"occurred_at": "asc"}},
 		}
 		if after != nil {
 			body["search_after"] = after
 		}
-		f, err := s.search(ctx, "/"+s.readAlias(), body)
+		f, n, err := pages.read(ctx, "/"+s.readAlias(), body, walkPage)
 		if err != nil {
 			return err
 		}
@@ -71,7 +72,7 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 				return err
 			}
 		}
-		if len(hits) < walkPage {
+		if len(hits) < n {
 			return nil
 		}
 		if err := s.interrupted(ctx); err != nil {
