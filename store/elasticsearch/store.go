@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/annals-dev/annals/analytics"
 	"github.com/annals-dev/annals/audit"
@@ -123,5 +122,3 @@ func (s *Store) refresh(ctx context.Context, index string) error {
 	}
 	return wholeShards("refresh an index", a.body)
 }
-
-func (s *Store) micros() time.Time { return audit.FromMicros(s.opt.Now().UnixMicro()) }
