@@ -13,6 +13,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/internal/config"
+	"github.com/annals-dev/annals/store/clickhouse"
 	"github.com/annals-dev/annals/store/dynamodb"
 	"github.com/annals-dev/annals/store/elasticsearch"
 	"github.com/annals-dev/annals/store/memory"
@@ -95,6 +96,9 @@ var engines = map[string]func(context.Context, *config.Config, Use) (audit.Store
 	"dynamodb": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
 		return dynamodb.Open(ctx, dynamodbOptions(cfg, use))
 	},
+	"clickhouse": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
+		return clickhouse.Open(ctx, clickhouseOptions(cfg, use))
+	},
 	"elasticsearch": func(ctx context.Context, cfg *config.Config, use Use) (audit.Store, error) {
 		return elasticsearch.Open(ctx, elasticsearchOptions(cfg, use))
 	},
@@ -110,6 +114,17 @@ func elasticsearchOptions(cfg *config.Config, use Use) elasticsearch.Options {
 		RolloverBytes: e.RolloverBytes, RolloverAge: time.Duration(e.RolloverDays) * 24 * time.Hour,
 		CallTimeout: e.CallTimeoutSeconds.Duration(), Timeout: e.WriteTimeoutSeconds.Duration(), Parallel: e.Parallel,
 		NoCreate: use == Look,
+	}
+}
+
+func clickhouseOptions(cfg *config.Config, use Use) clickhouse.Options {
+	a, c := &cfg.Audit, &cfg.Audit.ClickHouse
+	return clickhouse.Options{
+		URL:    a.URL,
+		TLS:    clickhouse.TLS{Mode: a.TLS.Mode, CAFile: a.TLS.CAFile, CertFile: a.TLS.CertFile, KeyFile: a.TLS.KeyFile},
+		Prefix: a.Prefix, Writer: c.Writer, Cluster: c.Cluster, NoFullText: !a.FullText, Fsync: c.Fsync,
+		MaxConnections: c.MaxConnections, ConnectTimeout: c.ConnectTimeoutSeconds.Duration(), StatementTimeout: orNever(c.StatementTimeoutSeconds),
+		NoMigrate: use == Look || use != Migration && !c.Migrate,
 	}
 }
 

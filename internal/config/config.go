@@ -53,8 +53,8 @@ var keywordPassword = regexp.MustCompile(`(?i)\b((?:ssl)?password)\s*=\s*(?:'(?:
 // Audit says what is recorded and where it is kept.
 type Audit struct {
 	Enabled bool   `toml:"enabled" default:"true" doc:"false: nothing is recorded and nothing is opened"`
-	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite, postgres, dynamodb, elasticsearch (OpenSearch too) or memory"`
-	URL     string `toml:"url" default:"annals-data/annals.db" secret:"url" doc:"where the engine is: for sqlite the path of the file, for postgres a connection string, for dynamodb an endpoint that is not AWS, such as DynamoDB Local, for elasticsearch the addresses of the cluster, separated by commas"`
+	Backend string `toml:"backend" default:"sqlite" doc:"engine that keeps the records: sqlite, postgres, dynamodb, clickhouse, elasticsearch (OpenSearch too) or memory"`
+	URL     string `toml:"url" default:"annals-data/annals.db" secret:"url" doc:"where the engine is: for sqlite the path of the file, for postgres a connection string, for dynamodb an endpoint that is not AWS, such as DynamoDB Local, for clickhouse clickhouse://user:password@host:9000/database, for elasticsearch the addresses of the cluster, separated by commas"`
 	Prefix  string `toml:"prefix" default:"annals_" doc:"begins the name of every table, index or key"`
 
 	Region    string `toml:"region" default:"us-east-1" doc:"AWS region of the engine dynamodb"`
@@ -98,7 +98,20 @@ type Audit struct {
 	Postgres Postgres `toml:"postgres" doc:"What only the engine postgres knows."`
 	DynamoDB DynamoDB `toml:"dynamodb" doc:"What only the engine dynamodb knows."`
 
+	ClickHouse ClickHouse `toml:"clickhouse" doc:"What only the engine clickhouse knows."`
+
 	Elasticsearch Elasticsearch `toml:"elasticsearch" doc:"What only the engine elasticsearch knows."`
+}
+
+// ClickHouse configures the engine of that name.
+type ClickHouse struct {
+	Writer                  string  `toml:"writer" default:"annals" doc:"begins the names of the chain's segments that this process writes; processes may share it"`
+	Cluster                 string  `toml:"cluster" default:"" doc:"name of the cluster whose servers all get the tables, replicated; empty is the one server of audit.url"`
+	Fsync                   bool    `toml:"fsync" default:"false" doc:"new tables bring each batch to the disk before it is acknowledged, so that it survives the end of the machine too"`
+	MaxConnections          int     `toml:"max_connections" default:"8" doc:"connections at most"`
+	ConnectTimeoutSeconds   Seconds `toml:"connect_timeout_seconds" default:"5" doc:"how long one attempt to connect, or the wait for a connection, may take"`
+	StatementTimeoutSeconds Seconds `toml:"statement_timeout_seconds" default:"30" doc:"time after which the server ends a statement; 0 is never"`
+	Migrate                 bool    `toml:"migrate" default:"true" doc:"false never changes the schema: annals migrate does, as another user"`
 }
 
 // TLS protects the connection to the engine.

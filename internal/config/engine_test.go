@@ -8,6 +8,7 @@ import (
 func TestEngineSettings(t *testing.T) {
 	pg := map[string]string{"audit.backend": "postgres", "audit.url": "postgres://u:secret@db/annals"}
 	es := map[string]string{"audit.backend": "elasticsearch", "audit.url": "https://u:secret@search:9200"}
+	ch := map[string]string{"audit.backend": "clickhouse", "audit.url": "clickhouse://u:secret@db:9000/annals"}
 	for _, c := range []struct {
 		name  string
 		base  map[string]string
@@ -17,6 +18,12 @@ func TestEngineSettings(t *testing.T) {
 	}{
 		{"a connection string is needed", map[string]string{"audit.backend": "postgres"}, "", "", "audit.url: is required with audit.backend postgres"},
 		{"all is well", pg, "", "", ""},
+		{"an address is needed", map[string]string{"audit.backend": "clickhouse"}, "", "", "audit.url: is required with audit.backend clickhouse"},
+		{"all is well with clickhouse", ch, "audit.clickhouse.writer", "gateway-1", ""},
+		{"too few connections", ch, "audit.clickhouse.max_connections", "1", "audit.clickhouse.max_connections: must be at least 2"},
+		{"protection of clickhouse", ch, "audit.tls.mode", "verify-full", ""},
+		{"of postgres", ch, "audit.postgres.writers", "2", `audit.postgres.writers: has no effect with audit.backend "clickhouse"`},
+		{"of clickhouse", pg, "audit.clickhouse.fsync", "true", `audit.clickhouse.fsync: has no effect with audit.backend "postgres"`},
 		{"no connection", pg, "audit.postgres.max_connections", "1", "audit.postgres.max_connections: must be at least 2"},
 		{"more kept than allowed", pg, "audit.postgres.min_connections", "9", "audit.postgres.min_connections: is more than audit.postgres.max_connections, 8"},
 		{"negative", pg, "audit.postgres.statement_timeout_seconds", "-1", "audit.postgres.statement_timeout_seconds: is negative"},

@@ -35,6 +35,8 @@ func (c *Config) storeName() string {
 		return spool.StoreName(a.Backend, url, a.Region, table)
 	case "postgres":
 		return spool.StoreName(a.Backend, append(database(a.URL), a.Postgres.Schema, a.Prefix)...)
+	case "clickhouse":
+		return spool.StoreName(a.Backend, append(database(a.URL), a.Prefix)...)
 	}
 	if a.Backend == "elasticsearch" {
 		return spool.StoreName(a.Backend, append(nodes(a.URL), a.Prefix)...)

@@ -16,7 +16,7 @@ import (
 
 // Backends are the engines that this program can open.
 func Backends() []string {
-	return []string{"sqlite", "postgres", "dynamodb", "elasticsearch", "memory"}
+	return []string{"sqlite", "postgres", "dynamodb", "clickhouse", "elasticsearch", "memory"}
 }
 
 // Validate checks every setting and that they do not contradict each other.
@@ -72,6 +72,9 @@ func (c *Config) Validate() error {
 		{"audit.elasticsearch.parallel", int64(c.Audit.Elasticsearch.Parallel), 1},
 		{"audit.elasticsearch.call_timeout_seconds", int64(c.Audit.Elasticsearch.CallTimeoutSeconds), 1},
 		{"audit.elasticsearch.write_timeout_seconds", int64(c.Audit.Elasticsearch.WriteTimeoutSeconds), 1},
+		{"audit.clickhouse.max_connections", int64(c.Audit.ClickHouse.MaxConnections), 2},
+		{"audit.clickhouse.connect_timeout_seconds", int64(c.Audit.ClickHouse.ConnectTimeoutSeconds), 1},
+		{"audit.clickhouse.statement_timeout_seconds", int64(c.Audit.ClickHouse.StatementTimeoutSeconds), 0},
 		{"server.shutdown_timeout_seconds", int64(c.Server.ShutdownTimeoutSeconds), 1},
 	} {
 		if n.value < n.min {
@@ -124,6 +127,9 @@ func (c *Config) validateEngine() error {
 	if backend == "elasticsearch" && !c.IsSet("audit.url") {
 		return c.wrong("audit.url", "is required with audit.backend elasticsearch, e.g. https://annals:password@search.example:9200")
 	}
+	if backend == "clickhouse" && !c.IsSet("audit.url") {
+		return c.wrong("audit.url", "is required with audit.backend clickhouse, e.g. clickhouse://annals@db.example:9440/annals?secure=true")
+	}
 	if c.Audit.URL == "" && backend != "memory" && backend != "dynamodb" {
 		return c.wrong("audit.url", "is empty")
 	}
@@ -144,10 +150,10 @@ func (c *Config) validateEngine() error {
 // concerns reports whether an engine knows the setting.
 func concerns(key, backend string) bool {
 	switch table, _ := split(key); table {
-	case "audit.postgres", "audit.dynamodb", "audit.elasticsearch":
+	case "audit.postgres", "audit.dynamodb", "audit.clickhouse", "audit.elasticsearch":
 		return table == "audit."+backend
 	case "audit.tls":
-		return backend == "postgres" || backend == "elasticsearch"
+		return backend == "postgres" || backend == "clickhouse" || backend == "elasticsearch"
 	}
 	if key == "audit.region" || key == "audit.table_name" {
 		return backend == "dynamodb"

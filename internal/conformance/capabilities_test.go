@@ -65,7 +65,10 @@ func has[T any](s audit.Store) string {
 
 // TestCapabilityTable checks the page against the engines, which are asked.
 func TestCapabilityTable(t *testing.T) {
-	names := []string{"memory", "sqlite", "postgres", "dynamodb", "opensearch"}
+	if testing.Short() {
+		t.Skip("in full runs only: it starts every engine")
+	}
+	names := []string{"memory", "sqlite", "postgres", "dynamodb", "clickhouse", "opensearch"}
 	if len(names) != len(engines) {
 		t.Fatalf("the table has %d engines, there are %d", len(names), len(engines))
 	}

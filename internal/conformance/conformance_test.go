@@ -25,15 +25,21 @@ func TestConformance(t *testing.T) {
 	for name, harness := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // one engine works while another waits for its disk
-			if testing.Short() && !slices.Contains([]string{"memory", "sqlite", "postgres"}, name) {
-				t.Skip("in full runs only: a server takes its time")
-			}
+			skipServers(t, name)
 			t.Run("bare", func(t *testing.T) { storetest.Run(t, harness(t)) })
 			if testing.Short() && name == "postgres" {
 				return // behind wrappers in full runs only
 			}
 			t.Run("wrapped", func(t *testing.T) { storetest.Run(t, wrapped(harness(t))) })
 		})
+	}
+}
+
+// skipServers leaves the engines whose servers take their time out of short runs.
+func skipServers(t *testing.T, engine string) {
+	t.Helper()
+	if testing.Short() && !slices.Contains([]string{"memory", "sqlite", "postgres"}, engine) {
+		t.Skip("in full runs only: a server takes its time")
 	}
 }
 

@@ -17,9 +17,6 @@ var searchPrefixes atomic.Int64
 
 // opensearchHarness gives every store indices of its own on one OpenSearch.
 func opensearchHarness(tb testing.TB) storetest.Harness {
-	if testing.Short() {
-		tb.Skip("in full runs only: each of the many stores makes indices of its own")
-	}
 	return searchHarness(enginetest.OpenSearch(tb))
 }
 

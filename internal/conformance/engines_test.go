@@ -20,6 +20,8 @@ var engines = map[string]func(testing.TB) storetest.Harness{
 	"dynamodb": dynamodbHarness,
 
 	"opensearch": opensearchHarness,
+
+	"clickhouse": clickhouseHarness,
 }
 
 func memoryHarness(testing.TB) storetest.Harness {

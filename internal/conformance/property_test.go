@@ -33,6 +33,7 @@ func testProperties(t *testing.T, h storetest.Harness) {
 	_, unchained := h.Skip[storetest.Chain]
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{rapid: rt, tb: t, harness: h, store: h.New(t), model: model.New()}
+		m.model.Segment = h.Segment
 		defer func() {
 			if err := m.store.Close(); err != nil {
 				rt.Errorf("Close: %v", err)

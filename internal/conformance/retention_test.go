@@ -158,6 +158,7 @@ func TestRetentionInFiveTransactions(t *testing.T) {
 func TestAThousandHolds(t *testing.T) {
 	for name, harness := range engines {
 		t.Run(name, func(t *testing.T) {
+			skipServers(t, name)
 			h := harness(t)
 			store := h.New(t)
 			trail, err := annals.New(store, annals.Options{

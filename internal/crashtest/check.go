@@ -2,7 +2,10 @@ package crashtest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/annals-dev/annals"
 	"github.com/annals-dev/annals/audit"
@@ -70,7 +73,8 @@ func check(t *testing.T, e Engine, mode Mode, dir string, got *acks) {
 	verify(t, trail)
 }
 
-// sortedBySequence gives the ids of all events, chain after chain in its order.
+// sortedBySequence gives the ids of all events, chain after chain in its order:
+// of the segments of one chain the one that was begun first comes first.
 func sortedBySequence(t *testing.T, trail *annals.Trail) (ids []string) {
 	ctx, cancel := finishing()
 	defer cancel()
@@ -78,18 +82,25 @@ func sortedBySequence(t *testing.T, trail *annals.Trail) (ids []string) {
 		sequence int64
 		id       string
 	}
-	chains := map[audit.Scope][]placed{}
+	chains := map[chain.Key][]placed{}
+	begun := map[chain.Key]time.Time{}
 	err := trail.Export(ctx, &audit.Query{Filters: []audit.Filter{audit.Is("kind", string(audit.KindEvent))}}, func(r *audit.Record) error {
 		if want := fmt.Sprintf(`{"of":%q}`, r.ExternalID); string(r.Payload) != want || r.ActionID != r.ExternalID {
 			t.Errorf("%s was changed: %s", r.ExternalID, r.Payload)
 		}
-		chains[r.Scope()] = append(chains[r.Scope()], placed{r.Sequence, r.ExternalID})
+		key := chain.KeyOf(r)
+		chains[key] = append(chains[key], placed{r.Sequence, r.ExternalID})
+		if at, ok := begun[key]; !ok || r.RecordedAt.Before(at) {
+			begun[key] = r.RecordedAt
+		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, places := range chains {
+	order := slices.SortedFunc(maps.Keys(chains), func(a, b chain.Key) int { return begun[a].Compare(begun[b]) })
+	for _, key := range order {
+		places := chains[key]
 		at := map[int64]string{}
 		most := int64(0)
 		for _, p := range places {

@@ -117,5 +117,5 @@ func stopShared() (err error) {
 	err = errors.Join(err, stopSharedSearch())
 	clear(shared.servers)
 	clear(shared.failed)
-	return err
+	return errors.Join(err, stopSharedClickHouse())
 }

@@ -14,6 +14,10 @@ import (
 
 // Model is what a store must hold.
 type Model struct {
+	// Segment is that of every chain, for an engine whose writers have segments
+	// of their own; one writer is modelled.
+	Segment string
+
 	recs  []*audit.Record // in the order in which they were stored
 	heads map[chain.Key]chain.Head
 }
@@ -63,6 +67,7 @@ func (m *Model) add(recs []*audit.Record, place func(*audit.Record)) []audit.Res
 }
 
 func (m *Model) seal(r *audit.Record) {
+	r.Segment = m.Segment
 	key := chain.KeyOf(r)
 	head, ok := m.heads[key]
 	if !ok {

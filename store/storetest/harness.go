@@ -21,6 +21,10 @@ type Harness struct {
 	// lag (audit.Capabilities). Nil where there is none.
 	Settle func(tb testing.TB, s audit.Store)
 
+	// Segment is the name that a new store's only writer gives to the segments of
+	// its chains, and keeps over Reopen; empty where chains have none.
+	Segment string
+
 	// Skip names the categories that the engine does not answer to, each with
 	// the reason. It is a promise to users as much as to the suite: the table of
 	// engines in the documentation says the same.

@@ -1,0 +1,169 @@
+package clickhouse
+
+import (
+	"context"
+
+	"github.com/annals-dev/annals/audit"
+)
+
+// Append implements audit.Store. One INSERT stores what is new. A record that
+// another process stores at the same moment is found after it: the one that was
+// committed second takes its own back.
+func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	b, err := s.begin(ctx, recs)
+	if err != nil {
+		return nil, err
+	}
+	defer b.end()
+	for i, r := range recs {
+		if b.results[i].Err == nil && (r.Sequence != 0 || !r.Hash.IsZero()) {
+			// A position that no chain gave would be one that no verification can explain.
+			b.results[i].Err = audit.Invalid("sequence", "a record that already has a place in a chain cannot be appended")
+		}
+	}
+	if err := b.admit(ctx); err != nil {
+		return nil, err
+	}
+	if len(b.fresh) > 0 {
+		insert := newInsert()
+		if err := s.send(ctx, s.records, newBlock(b.fresh, insert, s.text), insert); err != nil {
+			return nil, err
+		}
+		lost, err := s.rivals(ctx, b.fresh, insert)
+		if err != nil {
+			return nil, err
+		}
+		if len(lost) > 0 {
+			if err := s.erase(ctx, rowsOf(lost, insert)); err != nil {
+				return nil, err
+			}
+			if err := b.yield(ctx, lost); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b.repeat()
+	return b.results, nil
+}
+
+// batch is what becomes of the records of one call.
+type batch struct {
+	s       *Store
+	recs    []*audit.Record
+	results []audit.Result
+	fresh   []*audit.Record // those that are new, in their order
+	at      []int           // the place of each in recs
+	repeats map[int]int     // a record and the earlier one of the batch that it repeats
+	leave   func()
+	release func()
+}
+
+// begin enters a call with records.
+func (s *Store) begin(ctx context.Context, recs []*audit.Record) (*batch, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{s: s, recs: recs, results: make([]audit.Result, len(recs)), leave: leave}
+	if b.release, err = s.claims.take(ctx, recs); err != nil {
+		leave()
+		return nil, err
+	}
+	for i, r := range recs {
+		if r.ID.IsZero() {
+			b.results[i].Err = audit.Invalid("id", "is required")
+		}
+	}
+	return b, nil
+}
+
+func (b *batch) end() {
+	b.release()
+	b.leave()
+}
+
+// admit finds what is new.
+func (b *batch) admit(ctx context.Context) error {
+	var wanted []*audit.Record
+	for i, r := range b.recs {
+		if b.results[i].Err == nil {
+			wanted = append(wanted, r)
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	if err := b.s.settleDoubts(ctx); err != nil {
+		return err
+	}
+	known, err := b.s.known(ctx, wanted)
+	if err == nil {
+		err = b.s.takeBack(ctx, known.extras, known.rows)
+	}
+	if err != nil {
+		return err
+	}
+	first := make(map[audit.Ref]int, len(wanted))
+	for i, r := range b.recs {
+		if b.results[i].Err != nil {
+			continue
+		}
+		ref := r.Ref()
+		if old := known.first[ref]; old != nil {
+			b.results[i] = verdict(old, r)
+			continue
+		}
+		if at, ok := first[ref]; ok {
+			if b.repeats == nil {
+				b.repeats = map[int]int{}
+			}
+			b.repeats[i] = at
+			continue
+		}
+		first[ref] = i
+		b.fresh, b.at = append(b.fresh, r), append(b.at, i)
+	}
+	return nil
+}
+
+// verdict judges a record whose id is taken.
+func verdict(old, r *audit.Record) audit.Result {
+	if !audit.SameContent(old, r) {
+		return audit.Result{Err: audit.ErrConflict}
+	}
+	return audit.Result{Duplicate: true, Sequence: old.Sequence, Hash: old.Hash}
+}
+
+// yield gives the records that lost against another process the verdict on
+// those that won.
+func (b *batch) yield(ctx context.Context, lost []*audit.Record) error {
+	known, err := b.s.known(ctx, lost)
+	if err != nil {
+		return err
+	}
+	places := make(map[*audit.Record]int, len(b.fresh))
+	for i, r := range b.fresh {
+		places[r] = b.at[i]
+	}
+	for _, r := range lost {
+		old := known.first[r.Ref()]
+		if old == nil { // deleted in the meantime: the caller may try again
+			b.results[places[r]].Err = audit.Unavailable("another process stored the record and deleted it", nil)
+			continue
+		}
+		b.results[places[r]] = verdict(old, r)
+	}
+	return nil
+}
+
+// repeat gives the records that repeat another of the batch their verdict, now
+// that the first one has its place.
+func (b *batch) repeat() {
+	for i, first := range b.repeats {
+		if !audit.SameContent(b.recs[first], b.recs[i]) {
+			b.results[i].Err = audit.ErrConflict
+			continue
+		}
+		b.results[i] = audit.Result{Duplicate: true, Sequence: b.results[first].Sequence, Hash: b.results[first].Hash}
+	}
+}
