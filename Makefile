@@ -26,7 +26,7 @@ check: ## the inner loop, under two minutes: format, vet, staticcheck, known vul
 test: ## every test, with the race detector; installs Chromium and the engines where it can
 	@scripts/chromium >/dev/null
 	@scripts/engines >/dev/null
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 40m ./...
 
 fuzz: ## fuzz every decoder for a minute each
 	@scripts/fuzz 60s

@@ -1,9 +1,17 @@
 package main
 
+import "strings"
+
 // engineLines: the engines that are servers, started durable as they come. Both
 // sides of a line are the same rows in tables with the same indexes; what was
 // written is counted in the store afterwards.
-func engineLines() []line { return append(postgresLines(), dynamodbLines()...) }
+func engineLines() []line {
+	var all []line
+	for _, group := range [][]line{postgresLines(), dynamodbLines(), clickhouseLines(), elasticsearchLines()} {
+		all = append(all, group...)
+	}
+	return all
+}
 
 func postgresLines() []line {
 	one := func(bench, metric, unit string) side {
@@ -42,4 +50,33 @@ func dynamodbLines() []line {
 		{name: "dynamodb: chained beside TransactWriteItems, 8 chains", a: one("BenchmarkChained/chains=8"), bar: "≥ 0.8", met: atLeast(0.8)},
 		{name: "dynamodb: 16 writers in 4 processes on one chain, of one writer's rate", a: one("BenchmarkContention"), bar: "≥ 0.5", met: atLeast(0.5)},
 	}
+}
+
+func clickhouseLines() []line {
+	one := func(bench, metric, unit string) side {
+		return side{pkg: "store/clickhouse", bench: bench, metric: metric, unit: unit, time: "1x"}
+	}
+	way := func(name string) side { return one("BenchmarkAppend/"+name, rate, perSec) }
+	out := []line{
+		{name: "clickhouse: batches of 5,000", a: way("batch=5000/plain"), b: way("batch=5000/raw"), against: "a columnar batch of clickhouse-go", bar: "≥ 0.85", onRatio: true, met: atLeast(0.85)},
+		{name: "clickhouse: chained batches of 5,000", a: way("batch=5000/chained"), b: way("batch=5000/raw"), against: "a columnar batch of clickhouse-go", bar: "≥ 0.7", onRatio: true, met: atLeast(0.7)},
+	}
+	for _, q := range []string{"overview", "series-by-hour", "performance", "discovery", "enrichment", "breakdown-tool_name", "breakdown-actor", "distinct-pairs"} {
+		out = append(out, line{name: "clickhouse: " + q + " of 5,000,000 records, 90 days", a: one("BenchmarkQuestions/"+q, "p50-ms", ms), bar: "≤ 300 ms", met: atMost(300)})
+	}
+	return out
+}
+
+func elasticsearchLines() []line {
+	one := func(bench, metric, unit, time string) side {
+		return side{pkg: "store/elasticsearch", bench: bench, metric: metric, unit: unit, time: time}
+	}
+	out := []line{
+		{name: "opensearch: batches of 5,000 beside _bulk of the same documents", a: one("BenchmarkAppend/batch=5000", "plain/raw", "of raw", "1x"), bar: "≥ 0.85", met: atLeast(0.85)},
+		{name: "opensearch: chained batches of 5,000 beside _bulk", a: one("BenchmarkAppend/batch=5000", "chained/raw", "of raw", "1x")},
+	}
+	for _, q := range []string{"text/one word", "text/two words", "text/rare", "text/no hit"} {
+		out = append(out, line{name: "opensearch: " + q + ", 1,000,000 records", a: one("BenchmarkQuestions/"+strings.ReplaceAll(q, " ", "_"), p95, "ms, 95th percentile", "100x"), bar: "≤ 50 ms", met: atMost(50)})
+	}
+	return out
 }
