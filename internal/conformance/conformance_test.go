@@ -18,13 +18,17 @@ func TestMain(m *testing.M) {
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set(strconv.Itoa(storetest.Rounds(100))) // a number is always valid
 	}
+	// The engines mostly wait, for their disks and for what they show later.
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		_ = parallel.Value.Set("6")
+	}
 	goleak.VerifyTestMain(enginetest.Runner(m)) // a closed engine must leave no goroutine behind
 }
 
 func TestConformance(t *testing.T) {
 	for name, harness := range engines {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // one engine works while another waits for its disk
+			t.Parallel()
 			skipServers(t, name)
 			t.Run("bare", func(t *testing.T) { storetest.Run(t, harness(t)) })
 			if testing.Short() && name == "postgres" {

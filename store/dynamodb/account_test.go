@@ -15,6 +15,7 @@ import (
 // What TTL takes from a chain is accounted for when the chain is read next, or
 // when retention runs, whatever it takes first.
 func TestTTLAndChain(t *testing.T) {
+	inFullRuns(t)
 	for _, c := range []struct {
 		name  string
 		eaten func(i int) bool // of 120

@@ -106,6 +106,7 @@ func contend(tb testing.TB, opt Options, batches int) float64 {
 
 // Sixteen writers in four processes on one chain lose nothing and leave no gap.
 func TestContention(t *testing.T) {
+	inFullRuns(t)
 	opt := newTable(t)
 	s := open(t, opt)
 	rate := contend(t, opt, contendBatches)

@@ -75,6 +75,7 @@ func wantTTL(t *testing.T, s *Store, recs []*audit.Record, want func(i int) bool
 // A hold takes their time from the records that it selects, those that come
 // later among them, and its end gives it back.
 func TestHoldsAndTTL(t *testing.T) {
+	inFullRuns(t)
 	s, clock := newHeld(t)
 	make20 := func() []*audit.Record {
 		return events(scopeA, clock.at, 20, func(i int, r *audit.Record) {

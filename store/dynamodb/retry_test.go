@@ -24,6 +24,7 @@ func openFaulty(t *testing.T, opt Options) (*Store, *faulty) {
 
 // One fault at each kind of write: the caller does not notice.
 func TestOneFault(t *testing.T) {
+	inFullRuns(t)
 	s, f := openFaulty(t, newTable(t))
 	everywhere := []fault{lose, cut, refuse, slow, overLimit, broken}
 	for i, c := range []struct {
@@ -183,6 +184,7 @@ func TestManyFaults(t *testing.T) {
 
 // What goes on failing is reported with the table's name, and is worth a retry.
 func TestFaultsToTheEnd(t *testing.T) {
+	inFullRuns(t)
 	opt := newTable(t)
 	opt.MaxRetries, opt.Timeout = 2, 2*time.Second
 	s, f := openFaulty(t, opt)

@@ -105,6 +105,7 @@ func TestTampering(t *testing.T) {
 // Records at the limit of an item share no transaction or batch that would be too
 // large, and one over it fails alone.
 func TestLargeRecords(t *testing.T) {
+	inFullRuns(t)
 	s := open(t, newTable(t))
 	for name, do := range map[string]func([]*audit.Record) ([]audit.Result, error){
 		"Append":        func(r []*audit.Record) ([]audit.Result, error) { return s.Append(t.Context(), r) },
