@@ -55,14 +55,14 @@ func searchHarness(url string) storetest.Harness {
 	}
 }
 
-// TestElasticsearch puts the cores of Elasticsearch through the suite.
+// TestElasticsearch puts the cores of Elasticsearch through the suite, one server
+// after the other.
 func TestElasticsearch(t *testing.T) {
 	if testing.Short() {
 		t.Skip("in full runs only: OpenSearch stands for both")
 	}
 	for _, major := range []string{"9", "7"} {
 		t.Run(major, func(t *testing.T) {
-			t.Parallel()
 			storetest.Run(t, searchHarness(enginetest.Elasticsearch(t, major)))
 		})
 	}

@@ -41,3 +41,28 @@ func TestTake(t *testing.T) {
 		})
 	}
 }
+
+// What a call still has in the queue goes back with the part of it that failed, and
+// nothing of others.
+func TestRefuse(t *testing.T) {
+	recs := events(scopeA, start, 4, nil)
+	mine, other := &delivery{left: 3, done: make(chan struct{})}, &delivery{left: 1, done: make(chan struct{})}
+	ticketOf := func(i int, d *delivery) *ticket { return &ticket{entry: &entry{rec: recs[i]}, owner: d} }
+	l := &lane{queue: []*ticket{ticketOf(1, mine), ticketOf(2, other), ticketOf(3, mine)}}
+	rest := []*ticket{l.queue[0], l.queue[2]}
+	failed := ticketOf(0, mine)
+	failed.result.Err = audit.ErrConflict // for good: the others are none the worse for it
+	if l.refuse([]*ticket{failed}); len(l.queue) != 3 {
+		t.Fatalf("%d left", len(l.queue))
+	}
+	failed.result.Err = audit.Unavailable("no answer", nil)
+	l.refuse([]*ticket{failed})
+	if len(l.queue) != 1 || l.queue[0].owner != other || mine.left != 1 || other.left != 1 {
+		t.Errorf("%d left, deliveries wait for %d and %d", len(l.queue), mine.left, other.left)
+	}
+	for _, r := range rest {
+		if !audit.Retryable(r.result.Err) {
+			t.Errorf("got %v", r.result.Err)
+		}
+	}
+}

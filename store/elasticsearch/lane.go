@@ -159,6 +159,7 @@ func (l *lane) run() {
 			entries[i] = t.entry
 		}
 		l.commit(entries)
+		l.refuse(some)
 		owners := map[*delivery]int{}
 		for _, t := range some {
 			owners[t.owner]++
@@ -194,6 +195,35 @@ func (l *lane) rest() bool {
 	}
 	l.running = false
 	return true
+}
+
+// refuse gives the rest of a call the error of its part before. It is tried again
+// as a whole; if the rest were stored now, the chain would have it before the part
+// that failed, and the records of one sender out of their order.
+func (l *lane) refuse(some []*ticket) {
+	failed := map[*delivery]error{}
+	for _, t := range some {
+		if err := t.result.Err; err != nil && audit.Retryable(err) {
+			failed[t.owner] = err
+		}
+	}
+	if len(failed) == 0 {
+		return
+	}
+	refused := map[*delivery]int{}
+	l.mu.Lock()
+	l.queue = slices.DeleteFunc(l.queue, func(t *ticket) bool {
+		err := failed[t.owner]
+		if err != nil {
+			t.result.Err = err
+			refused[t.owner]++
+		}
+		return err != nil
+	})
+	l.mu.Unlock()
+	for d, n := range refused {
+		d.finish(n)
+	}
 }
 
 // take takes from the queue what fits into one batch, and no id twice, as several
