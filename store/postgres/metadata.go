@@ -39,7 +39,7 @@ func (w *where) metadata(key string, f *audit.Filter) {
 		w.likely(key, f)
 	}
 	w.add(" THEN ")
-	if !empty && plainJSON(key) && len(f.Values) <= maxPatterns && !slices.ContainsFunc(f.Values, func(v string) bool { return !plainJSON(v) }) {
+	if !empty && nameable(key) && len(f.Values) <= maxPatterns && !slices.ContainsFunc(f.Values, func(v string) bool { return !plainJSON(v) }) {
 		w.add("CASE WHEN ", flat, " THEN ")
 		if !is {
 			w.add("NOT ")
@@ -55,7 +55,8 @@ func (w *where) metadata(key string, f *audit.Filter) {
 }
 
 // flat is a document without an object or array inside, and without escapes: a
-// text in quotes and a colon are then a key, and the document need not be read.
+// text in quotes and a colon are then a key, if the text is [nameable], and the
+// document need not be read.
 const flat = `(position('\' in r.metadata) = 0 AND position('":{' in r.metadata) = 0 AND position('":[' in r.metadata) = 0)`
 
 // exact adds the test of the values in the text of a flat document.
@@ -136,6 +137,11 @@ func plainJSON(s string) bool {
 	}
 	return true
 }
+
+// nameable reports whether the text between two quotes can only be a JSON string:
+// what stands between one string's end and the next one's beginning has a colon, a
+// comma or a bracket.
+func nameable(s string) bool { return plainJSON(s) && !strings.ContainsAny(s, ":,{}[]") }
 
 // literalStart reports whether the text may be, or begin, a number, true or false.
 func literalStart(s string) bool {
