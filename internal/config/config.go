@@ -76,7 +76,7 @@ type Audit struct {
 	BufferFlushInterval Seconds `toml:"buffer_flush_interval" default:"30" doc:"seconds since the first waiting event after which a batch is written; 1 in this program unless set"`
 	BufferMaxSize       int     `toml:"buffer_max_size" default:"500" doc:"waiting events that trigger a write"`
 	BufferCapacity      int     `toml:"buffer_capacity" default:"100000" doc:"waiting events at most; then on_full decides"`
-	BufferCapacityBytes int64   `toml:"buffer_capacity_bytes" default:"268435456" doc:"size of the waiting events at most; then on_full decides"`
+	BufferCapacityBytes int64   `toml:"buffer_capacity_bytes" default:"268435456" doc:"size of the waiting events at most; then on_full decides; the whole process takes up to 2.5 times this, 128 MiB and what the engine takes outside Go (docs/guides/load.md)"`
 	TimeoutSeconds      Seconds `toml:"timeout_seconds" default:"5" doc:"how long a caller waits at most for room, for the disk of the spool or for the store"`
 	WriteTimeoutSeconds Seconds `toml:"write_timeout_seconds" default:"30" doc:"how long one attempt to write a batch to the store may take"`
 
