@@ -102,3 +102,11 @@ func noErrors(t testing.TB, results []audit.Result) {
 		}
 	}
 }
+
+// inFullRuns leaves a test that takes its time out of short runs.
+func inFullRuns(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("in full runs only")
+	}
+}

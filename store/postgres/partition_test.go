@@ -284,6 +284,7 @@ func TestForgottenFences(t *testing.T) {
 // Months that are over get partitions of their own, when they have enough
 // records for one and late ones have come in.
 func TestPastMonthsGetPartitions(t *testing.T) {
+	inFullRuns(t)
 	eachVersion(t, func(t *testing.T, url string) {
 		s := dated(t, Options{URL: url}, today)
 		many := func(month time.Time, n int) {
@@ -311,6 +312,7 @@ func TestPastMonthsGetPartitions(t *testing.T) {
 // Tables that had no partition for the current month go on, and the month gets
 // one when it is over.
 func TestTablesWithoutPartitions(t *testing.T) {
+	inFullRuns(t)
 	eachVersion(t, func(t *testing.T, url string) {
 		now := today
 		s := open(t, Options{URL: url, Now: func() time.Time { return now }, RollupInterval: -1})

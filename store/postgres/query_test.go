@@ -105,6 +105,7 @@ func names(recs []*audit.Record) (out []string) {
 }
 
 func TestQuestionsEqualTheReference(t *testing.T) {
+	inFullRuns(t)
 	for _, version := range enginetest.PostgresVersions() {
 		t.Run(version, func(t *testing.T) {
 			s := sparse(t, Options{URL: abroad(t, version)})
@@ -167,6 +168,7 @@ func orderedAnswer(recs []*audit.Record, q *audit.Query) []*audit.Record {
 
 // Each dimension with each of its operators, by every way that can serve it.
 func TestEveryFilterEqualsTheReference(t *testing.T) {
+	inFullRuns(t)
 	s := sparse(t, Options{URL: abroad(t, "")})
 	recs := storetest.Corpus(12, 300)
 	scatter(t, s, recs)
@@ -208,6 +210,7 @@ func TestScanHoldsNoConnection(t *testing.T) {
 
 // Behind a pooler statements are not prepared by name.
 func TestQuestionsWithoutPreparedStatements(t *testing.T) {
+	inFullRuns(t)
 	for _, mode := range []string{"exec", "cache_describe"} {
 		t.Run(mode, func(t *testing.T) {
 			address := abroad(t, "")

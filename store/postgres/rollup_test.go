@@ -100,6 +100,7 @@ func TestAdjacentWindowsAddUp(t *testing.T) {
 
 // TestTwoStoresMakeSumsAtOnce has two stores on the same tables.
 func TestTwoStoresMakeSumsAtOnce(t *testing.T) {
+	inFullRuns(t)
 	x := newTrial(t)
 	other := open(t, Options{URL: x.s.opt.URL, RollupInterval: -1})
 	r := storetest.NewRand(3)

@@ -113,6 +113,7 @@ func (e *evidence) broken() *chain.Break {
 // Every column of a record is covered, where it has a value and where it has
 // none, and so is what questions look at beside the records.
 func TestTampering(t *testing.T) {
+	inFullRuns(t)
 	e := newEvidence(t)
 	if b := e.broken(); b != nil {
 		t.Fatalf("untouched evidence does not verify: %+v", b)
