@@ -2,11 +2,10 @@ package clickhouse
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"os"
 	"slices"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/secure"
 )
 
 // TLS protects the connections; what is set here wins over the URL.
@@ -48,40 +47,8 @@ func (t TLS) config(given *tls.Config) (*tls.Config, error) {
 	if given != nil {
 		cfg = given.Clone()
 	}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, &audit.Error{Code: audit.CodeInvalid, Field: "tls.ca_file", Message: "cannot be read", Cause: err}
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, audit.Invalid("tls.ca_file", "holds no certificate in PEM")
-		}
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, &audit.Error{Code: audit.CodeInvalid, Field: "tls.cert_file", Message: "and its key cannot be used", Cause: err}
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	switch t.Mode {
-	case "require":
-		cfg.InsecureSkipVerify = true
-	case "verify-full":
-		cfg.InsecureSkipVerify = false
-	case "verify-ca":
-		// Go has no such mode: the chain is verified here, the name is not.
-		cfg.InsecureSkipVerify = true
-		roots := cfg.RootCAs
-		cfg.VerifyConnection = func(state tls.ConnectionState) error {
-			between := x509.NewCertPool()
-			for _, c := range state.PeerCertificates[1:] {
-				between.AddCert(c)
-			}
-			_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
-			return err
-		}
+	if err := secure.Apply(cfg, t.Mode, t.CAFile, t.CertFile, t.KeyFile); err != nil {
+		return nil, err
 	}
 	return cfg, nil
 }

@@ -2,14 +2,14 @@ package elasticsearch
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"net/http"
 	"net/url"
-	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/secure"
 )
 
 // Defaults of Options.
@@ -179,41 +179,9 @@ func (o *Options) addresses() (nodes []*url.URL, user *url.Userinfo, err error) 
 
 // config makes the settings of crypto/tls.
 func (t TLS) config() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, &audit.Error{Code: audit.CodeInvalid, Field: "tls.ca_file", Message: "cannot be read", Cause: err}
-		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, audit.Invalid("tls.ca_file", "holds no certificate")
-		}
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, &audit.Error{Code: audit.CodeInvalid, Field: "tls.cert_file", Message: "and its key cannot be read", Cause: err}
-		}
-		cfg.Certificates = []tls.Certificate{pair}
-	}
-	switch t.Mode {
-	case "", "disable", "verify-full":
-	case "require":
-		cfg.InsecureSkipVerify = true
-	case "verify-ca":
-		cfg.InsecureSkipVerify = true // but for the name, which is all that is left out
-		roots := cfg.RootCAs
-		cfg.VerifyConnection = func(s tls.ConnectionState) error {
-			opt := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-			for _, c := range s.PeerCertificates[1:] {
-				opt.Intermediates.AddCert(c)
-			}
-			_, err := s.PeerCertificates[0].Verify(opt)
-			return err
-		}
-	default:
+	if !slices.Contains([]string{"", "disable", "require", "verify-ca", "verify-full"}, t.Mode) {
 		return nil, audit.Invalid("tls.mode", "is %q, want disable, require, verify-ca or verify-full", t.Mode)
 	}
-	return cfg, nil
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	return cfg, secure.Apply(cfg, t.Mode, t.CAFile, t.CertFile, t.KeyFile)
 }
