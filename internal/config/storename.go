@@ -37,8 +37,7 @@ func (c *Config) storeName() string {
 		return spool.StoreName(a.Backend, append(database(a.URL), a.Postgres.Schema, a.Prefix)...)
 	case "clickhouse":
 		return spool.StoreName(a.Backend, append(database(a.URL), a.Prefix)...)
-	}
-	if a.Backend == "elasticsearch" {
+	case "elasticsearch":
 		return spool.StoreName(a.Backend, append(nodes(a.URL), a.Prefix)...)
 	}
 	return spool.StoreName(a.Backend, a.URL, a.Prefix)

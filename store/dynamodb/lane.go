@@ -127,14 +127,7 @@ func (ls *lanes) forget() {
 func (l *lane) takeBack(d *delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kept := l.queue[:0]
-	for _, t := range l.queue {
-		if t.owner != d {
-			kept = append(kept, t)
-		}
-	}
-	clear(l.queue[len(kept):])
-	l.queue = kept
+	l.queue = slices.DeleteFunc(l.queue, func(t *ticket) bool { return t.owner == d })
 }
 
 // run writes until nothing waits.

@@ -21,7 +21,7 @@ type Store struct {
 
 	writer  chan *writer // holds the one that writes while nobody does
 	readers *pool
-	commits atomic.Int64 // transactions that wrote
+	commits atomic.Int64 // transactions that had the write lock, or waited for it in vain
 
 	selectByN, selectByID string
 
