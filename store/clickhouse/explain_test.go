@@ -37,7 +37,8 @@ func granulesOf(tb testing.TB, s *Store, query string) (read, all int) {
 }
 
 // The look for ids before a write reads nothing of what is older, and what names
-// few records is found without reading all.
+// few records is found without reading all: a Bloom filter says of one granule in
+// a hundred that it may hold what it does not, bounds and words never do.
 func TestIndexesAreUsed(t *testing.T) {
 	s := opened(t, enginetest.ClickHouse(t), nil)
 	for range 3 {
@@ -60,8 +61,8 @@ func TestIndexesAreUsed(t *testing.T) {
 		most  int
 	}{
 		"fresh ids": {"SELECT 1 FROM " + s.records + " WHERE " + sp.between(), 0},
-		"a trace":   {"SELECT 1 FROM " + s.records + " WHERE trace_id='trace-7-nowhere'", 1},
-		"an id":     {"SELECT 1 FROM " + s.records + " WHERE id=" + identity(audit.ID{1, 2, 3}), 1},
+		"a trace":   {"SELECT 1 FROM " + s.records + " WHERE trace_id='trace-7-nowhere'", 4},
+		"an id":     {"SELECT 1 FROM " + s.records + " WHERE id=" + identity(audit.ID{1, 2, 3}), 4},
 		"a window":  {"SELECT 1 FROM " + s.records + " WHERE occurred_at<" + integer(fresh[0].OccurredAt.UnixMicro()), 0},
 		"a scope":   {"SELECT 1 FROM " + s.records + " WHERE namespace='ns' AND tenant='nobody'", 0},
 		"a word":    {"SELECT 1 FROM " + s.records + " WHERE hasAllTokens(search,['absent'])", 0},
