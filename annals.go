@@ -160,7 +160,10 @@ func (t *Trail) sinks() (usual, fresh recorder.Sink, err error) {
 		if !ok {
 			return nil, nil, audit.Unsupported("the engine %s has no hash chain: switch the chain off or choose another engine", t.caps.Engine)
 		}
-		return t.observed(c.AppendChained), nil, nil
+		if f, ok := audit.As[chain.FreshAppender](t.store); ok {
+			fresh = t.observed(f.AppendChainedFresh)
+		}
+		return t.observed(c.AppendChained), fresh, nil
 	}
 	if f, ok := audit.As[audit.FreshAppender](t.store); ok {
 		fresh = t.observed(f.AppendFresh)

@@ -41,6 +41,15 @@ type Appender interface {
 	AppendChained(ctx context.Context, recs []*audit.Record) ([]audit.Result, error)
 }
 
+// FreshAppender appends more cheaply what nobody can have sent before.
+// Fallback: Appender.
+type FreshAppender interface {
+	// AppendChainedFresh is [Appender.AppendChained] for records whose ids were made
+	// for them at the door, by [audit.NewID], and that no attempt was made with
+	// before. The store need not look whether an id is taken.
+	AppendChainedFresh(ctx context.Context, recs []*audit.Record) ([]audit.Result, error)
+}
+
 // Reader reads chains.
 type Reader interface {
 	// Heads gives the heads of all chains of the scope, or of every chain when

@@ -92,7 +92,7 @@ type Options struct {
 	DeadLetters *spool.DeadLetters
 
 	// Fresh is the sink for a batch of events whose ids were all made at the door
-	// and that no attempt was made with before, see [audit.FreshAppender]; nil is
+	// and that no attempt was made with before, see [audit.FreshAppender] and [chain.FreshAppender]; nil is
 	// the recorder's sink for them too.
 	Fresh Sink
 

@@ -21,6 +21,15 @@ func (p *plain) Append(ctx context.Context, recs []*audit.Record) ([]audit.Resul
 	return appendWith(ctx, p.f, recs, p.inner.Append)
 }
 
+// AppendFresh implements audit.FreshAppender, by Append where the wrapped store
+// has no other way: what fails must not be passed by.
+func (p *plain) AppendFresh(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	if fresh, ok := audit.As[audit.FreshAppender](p.inner); ok {
+		return appendWith(ctx, p.f, recs, fresh.AppendFresh)
+	}
+	return p.Append(ctx, recs)
+}
+
 // Get implements audit.Store.
 func (p *plain) Get(ctx context.Context, ref audit.Ref) (rec *audit.Record, err error) {
 	err = p.f.one(ctx, Get, func(ctx context.Context) (err error) {
@@ -86,6 +95,14 @@ type linking struct {
 // AppendChained implements chain.Appender.
 func (l linking) AppendChained(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
 	return appendWith(ctx, l.f, recs, l.inner.AppendChained)
+}
+
+// AppendChainedFresh implements chain.FreshAppender as AppendFresh is.
+func (l linking) AppendChainedFresh(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	if fresh, ok := l.inner.(chain.FreshAppender); ok {
+		return appendWith(ctx, l.f, recs, fresh.AppendChainedFresh)
+	}
+	return l.AppendChained(ctx, recs)
 }
 
 // keeping adds audit.Keeper.

@@ -1,7 +1,9 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
+	"sync"
 
 	"github.com/annals-dev/annals/audit"
 )
@@ -10,7 +12,17 @@ import (
 // another process stores at the same moment is found after it: the one that was
 // committed second takes its own back.
 func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
-	b, err := s.begin(ctx, recs)
+	return s.append(ctx, recs, false)
+}
+
+// AppendFresh implements audit.FreshAppender: nothing is looked for before the
+// INSERT, nor after it.
+func (s *Store) AppendFresh(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	return s.append(ctx, recs, true)
+}
+
+func (s *Store) append(ctx context.Context, recs []*audit.Record, unsent bool) ([]audit.Result, error) {
+	b, err := s.begin(ctx, recs, unsent)
 	if err != nil {
 		return nil, err
 	}
@@ -21,20 +33,19 @@ func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Resul
 			b.results[i].Err = audit.Invalid("sequence", "a record that already has a place in a chain cannot be appended")
 		}
 	}
-	if err := b.admit(ctx); err != nil {
+	if err := b.admit(ctx, func() error { return nil }); err != nil {
 		return nil, err
 	}
 	if len(b.fresh) > 0 {
-		insert := newInsert()
-		if err := s.send(ctx, s.records, newBlock(b.fresh, insert, s.text), insert); err != nil {
+		if err := s.send(ctx, s.records, b.laid, b.insert); err != nil {
 			return nil, err
 		}
-		lost, err := s.rivals(ctx, b.fresh, insert)
+		lost, err := b.rivals(ctx, b.fresh, b.insert)
 		if err != nil {
 			return nil, err
 		}
 		if len(lost) > 0 {
-			if err := s.erase(ctx, rowsOf(lost, insert)); err != nil {
+			if err := s.erase(ctx, rowsOf(lost, b.insert)); err != nil {
 				return nil, err
 			}
 			if err := b.yield(ctx, lost); err != nil {
@@ -49,22 +60,25 @@ func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Resul
 // batch is what becomes of the records of one call.
 type batch struct {
 	s       *Store
+	unsent  bool // nobody has sent any of the records before
 	recs    []*audit.Record
 	results []audit.Result
 	fresh   []*audit.Record // those that are new, in their order
 	at      []int           // the place of each in recs
 	repeats map[int]int     // a record and the earlier one of the batch that it repeats
+	insert  uint64          // the number of the INSERT that stores them
+	laid    *block          // the content of fresh by columns, for that INSERT
 	leave   func()
 	release func()
 }
 
 // begin enters a call with records.
-func (s *Store) begin(ctx context.Context, recs []*audit.Record) (*batch, error) {
+func (s *Store) begin(ctx context.Context, recs []*audit.Record, unsent bool) (*batch, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{s: s, recs: recs, results: make([]audit.Result, len(recs)), leave: leave}
+	b := &batch{s: s, unsent: unsent, recs: recs, results: make([]audit.Result, len(recs)), leave: leave}
 	if b.release, err = s.claims.take(ctx, recs); err != nil {
 		leave()
 		return nil, err
@@ -82,37 +96,53 @@ func (b *batch) end() {
 	b.leave()
 }
 
-// admit finds what is new.
-func (b *batch) admit(ctx context.Context) error {
-	var wanted []*audit.Record
-	for i, r := range b.recs {
-		if b.results[i].Err == nil {
-			wanted = append(wanted, r)
-		}
-	}
-	if len(wanted) == 0 {
+// admit finds what is new, and lays it out by columns. While the server looks
+// for the ids, all is taken for new, as it mostly is, and prepare has its time.
+func (b *batch) admit(ctx context.Context, prepare func() error) error {
+	b.distinct()
+	if len(b.fresh) == 0 {
 		return nil
 	}
-	if err := b.s.settleDoubts(ctx); err != nil {
+	b.insert = newInsert()
+	known := &stored{}
+	err := together(func() error { b.layOut(); return nil }, prepare, func() (err error) {
+		if b.unsent {
+			return nil
+		}
+		if err = b.s.settleDoubts(ctx); err == nil {
+			known, err = b.s.known(ctx, b.fresh)
+		}
 		return err
-	}
-	known, err := b.s.known(ctx, wanted)
+	})
 	if err == nil {
 		err = b.s.takeBack(ctx, known.extras, known.rows)
 	}
-	if err != nil {
+	if err != nil || len(known.first) == 0 {
 		return err
 	}
-	first := make(map[audit.Ref]int, len(wanted))
+	fresh, at := b.fresh[:0], b.at[:0]
+	for i, r := range b.fresh {
+		if old := known.first[r.Ref()]; old != nil {
+			b.results[b.at[i]] = verdict(old, r)
+			continue
+		}
+		fresh, at = append(fresh, r), append(at, b.at[i])
+	}
+	if len(fresh) < len(b.fresh) {
+		b.fresh, b.at = fresh, at
+		b.layOut()
+	}
+	return nil
+}
+
+// distinct takes the first record of each name that is not refused already.
+func (b *batch) distinct() {
+	first := make(map[audit.Ref]int, len(b.recs))
 	for i, r := range b.recs {
 		if b.results[i].Err != nil {
 			continue
 		}
 		ref := r.Ref()
-		if old := known.first[ref]; old != nil {
-			b.results[i] = verdict(old, r)
-			continue
-		}
 		if at, ok := first[ref]; ok {
 			if b.repeats == nil {
 				b.repeats = map[int]int{}
@@ -123,7 +153,27 @@ func (b *batch) admit(ctx context.Context) error {
 		first[ref] = i
 		b.fresh, b.at = append(b.fresh, r), append(b.at, i)
 	}
-	return nil
+}
+
+func (b *batch) layOut() { b.laid = contentBlock(b.fresh, b.insert, b.s.text) }
+
+// rivals looks whether another process stored one of the records before insert.
+func (b *batch) rivals(ctx context.Context, recs []*audit.Record, insert uint64) ([]*audit.Record, error) {
+	if b.unsent {
+		return nil, nil
+	}
+	return b.s.rivals(ctx, recs, insert)
+}
+
+// together runs functions at the same time, and gives the first error in their order.
+func together(fns ...func() error) error {
+	errs := make([]error, len(fns))
+	var wg sync.WaitGroup
+	for i, fn := range fns {
+		wg.Go(func() { errs[i] = fn() })
+	}
+	wg.Wait()
+	return cmp.Or(errs...)
 }
 
 // verdict judges a record whose id is taken.

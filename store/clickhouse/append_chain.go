@@ -12,12 +12,30 @@ import (
 // store's own segments and stored by one INSERT, which the server commits as a
 // whole; then the new ends are.
 func (s *Store) AppendChained(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
-	b, err := s.begin(ctx, recs)
+	return s.appendChained(ctx, recs, false)
+}
+
+// AppendChainedFresh implements chain.FreshAppender: nothing is looked for before
+// the INSERT, nor after it.
+func (s *Store) AppendChainedFresh(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
+	return s.appendChained(ctx, recs, true)
+}
+
+func (s *Store) appendChained(ctx context.Context, recs []*audit.Record, unsent bool) ([]audit.Result, error) {
+	b, err := s.begin(ctx, recs, unsent)
 	if err != nil {
 		return nil, err
 	}
 	defer b.end()
-	if err := b.admit(ctx); err != nil {
+	err = b.admit(ctx, func() error {
+		// The ends of chains that were not written yet are read meanwhile.
+		_, release, err := s.hold(ctx, scopesOf(b.fresh))
+		if err == nil {
+			release()
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	if len(b.fresh) > 0 {
@@ -39,16 +57,19 @@ func unlink(r *audit.Record) {
 // link gives the new records their places and stores them.
 func (b *batch) link(ctx context.Context) error {
 	s := b.s
-	scopes := map[audit.Scope]bool{}
-	for _, r := range b.fresh {
-		scopes[r.Scope()] = true
-	}
-	held, release, err := s.hold(ctx, scopes)
+	held, release, err := s.hold(ctx, scopesOf(b.fresh))
 	if err != nil {
 		return err
 	}
 	defer release()
-	stored, err := s.extend(ctx, held, b.fresh)
+	parts := []*part{{recs: b.fresh, insert: b.insert, content: b.laid}}
+	if months := sameMonths(b.fresh); len(months) > 1 {
+		parts = s.parts(months)
+	}
+	err = s.extend(ctx, held, parts, func(p *part) (err error) {
+		p.lost, err = b.rivals(ctx, p.recs, p.insert)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -57,12 +78,8 @@ func (b *batch) link(ctx context.Context) error {
 	}
 	var lost []*audit.Record
 	var rows []place
-	for _, part := range stored {
-		some, err := s.rivals(ctx, part.recs, part.insert)
-		if err != nil {
-			return err
-		}
-		lost, rows = append(lost, some...), append(rows, rowsOf(some, part.insert)...)
+	for _, p := range parts {
+		lost, rows = append(lost, p.lost...), append(rows, rowsOf(p.lost, p.insert)...)
 	}
 	if len(lost) == 0 {
 		return nil
@@ -80,50 +97,75 @@ func (b *batch) link(ctx context.Context) error {
 	return nil
 }
 
-// part is what one INSERT stored.
+// part is what one INSERT stores: records of one month, as the server commits
+// each month by itself.
 type part struct {
-	recs   []*audit.Record
-	insert uint64
+	recs    []*audit.Record
+	insert  uint64
+	content *block          // all of the records but their places in the chain
+	lost    []*audit.Record // those whose name another INSERT took before
+}
+
+func (s *Store) parts(months [][]*audit.Record) []*part {
+	out := make([]*part, len(months))
+	for i, recs := range months {
+		insert := newInsert()
+		out[i] = &part{recs: recs, insert: insert, content: contentBlock(recs, insert, s.text)}
+	}
+	return out
 }
 
 // extend links the records after the ends of the lanes that are held, stores
-// them and the new ends. An INSERT holds records of one month only, as the
-// server commits each month by itself.
-func (s *Store) extend(ctx context.Context, held map[audit.Scope]*lane, recs []*audit.Record) (stored []part, err error) {
+// them and then the new ends, while the caller may look after what is stored.
+// Linking takes one processor, and the way of the content to the driver another.
+func (s *Store) extend(ctx context.Context, held map[audit.Scope]*lane, parts []*part, look func(*part) error) (err error) {
 	heads := make(map[audit.Scope]chain.Head, len(held))
 	for scope, ln := range held {
 		heads[scope] = ln.head
 	}
-	for scope, of := range byScope(recs) {
-		heads[scope] = chain.Seal(heads[scope], of)
-	}
-	defer func() {
+	for _, p := range parts {
+		linked := make(chan struct{})
+		go func() {
+			defer close(linked)
+			for scope, of := range byScope(p.recs) {
+				heads[scope] = chain.Seal(heads[scope], of)
+			}
+		}()
+		p.content.linkLater(p.recs, linked)
+		if err = s.send(ctx, s.records, p.content, p.insert); err == nil {
+			err = together(func() error { return s.writeEnds(ctx, p) }, func() error { return look(p) })
+		}
+		<-linked
 		if err != nil {
 			// What is stored has to be read anew.
 			for _, ln := range held {
 				ln.known = false
 			}
-		}
-	}()
-	for _, of := range sameMonths(recs) {
-		p := part{of, newInsert()}
-		if err := s.send(ctx, s.records, newBlock(of, p.insert, s.text), p.insert); err != nil {
-			return nil, err
-		}
-		stored = append(stored, p)
-		var ends []chain.Head
-		for _, scoped := range byScope(of) {
-			r := scoped[len(scoped)-1]
-			ends = append(ends, chain.Head{Key: chain.KeyOf(r), Sequence: r.Sequence, Hash: r.Hash})
-		}
-		if err := s.writeHeads(ctx, ends); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for scope, ln := range held {
 		ln.head = heads[scope]
 	}
-	return stored, nil
+	return nil
+}
+
+// writeEnds stores the ends of the chains after a part.
+func (s *Store) writeEnds(ctx context.Context, p *part) error {
+	var ends []chain.Head
+	for _, scoped := range byScope(p.recs) {
+		r := scoped[len(scoped)-1]
+		ends = append(ends, chain.Head{Key: chain.KeyOf(r), Sequence: r.Sequence, Hash: r.Hash})
+	}
+	return s.writeHeads(ctx, ends)
+}
+
+func scopesOf(recs []*audit.Record) map[audit.Scope]bool {
+	out := map[audit.Scope]bool{}
+	for _, r := range recs {
+		out[r.Scope()] = true
+	}
+	return out
 }
 
 func byScope(recs []*audit.Record) map[audit.Scope][]*audit.Record {

@@ -30,7 +30,9 @@ func BenchmarkAppend(b *testing.B) {
 			b.Run(fmt.Sprintf("batch=%d/%s", size, way), func(b *testing.B) {
 				for range b.N {
 					name := "bench_" + strconv.FormatUint(newInsert(), 16)
-					s := opened(b, strings.TrimSuffix(server.DirectURL(), "default")+name, func(o *Options) { o.NoFullText = !strings.Contains(way, "text") })
+					s := opened(b, strings.TrimSuffix(server.DirectURL(), "default")+name, func(o *Options) {
+						o.NoFullText, o.Fsync = !strings.Contains(way, "text"), true
+					})
 					benchWay(b, s, server.PID(), way, size)
 					run(b, s, "DROP DATABASE "+name+" SYNC")
 				}
@@ -100,14 +102,14 @@ func benchWay(b *testing.B, s *Store, server int, way string, size int) {
 
 // rawBatch is what one writes with clickhouse-go by hand.
 func rawBatch(ctx context.Context, conn driver.Conn, table string, recs []*audit.Record) error {
-	block := newBlock(recs, 1, false)
-	var names []string
-	var columns []any
-	for i, name := range block.names {
-		if name == columnInsert || name == columnBorn || name == columnMembers {
-			continue
+	fields := audit.Fields()
+	made := make([]any, len(fields))
+	parallel(len(fields), func(i int) { made[i] = fieldColumn(fields[i], recs) })
+	names, columns := []string{columnMonth}, []any{values(recs, month)}
+	for i, f := range fields {
+		if made[i] != nil {
+			names, columns = append(names, f.Name), append(columns, made[i])
 		}
-		names, columns = append(names, name), append(columns, block.columns[i])
 	}
 	batch, err := conn.PrepareBatch(driver.Context(ctx, driver.WithSettings(driver.Settings{"low_cardinality_allow_in_native_format": 1})), "INSERT INTO "+table+" ("+strings.Join(names, ",")+")")
 	if err != nil {

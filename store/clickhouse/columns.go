@@ -75,6 +75,19 @@ var rowColumns = func() string {
 	return strings.Join(names, ",")
 }()
 
+// chainFields are the place of a record in a chain, contentFields all others.
+var chainFields, contentFields = func() (places, content []*audit.Field) {
+	for _, f := range audit.Fields() {
+		switch f.Name {
+		case "segment", "sequence", "prev_hash", "hash":
+			places = append(places, f)
+		default:
+			content = append(content, f)
+		}
+	}
+	return places, content
+}()
+
 // month gives the partition of a record: by the time it was recorded, which a
 // batch has in common, which late arrivals do not spread, and which the ceiling
 // of retention goes by. Times outside of 1970 to 2200 share the partition 0.

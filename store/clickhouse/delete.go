@@ -120,10 +120,15 @@ func (s *Store) prune(ctx context.Context, held map[audit.Scope]*lane, chained [
 			anchors = append(anchors, chain.Anchor(key, runs, reason, now))
 		}
 	}
-	if _, err := s.extend(ctx, held, anchors); err != nil {
+	if err := s.anchor(ctx, held, anchors); err != nil {
 		return err
 	}
 	return s.erase(ctx, rows)
+}
+
+// anchor stores anchors. Their ids are new: nobody else has them.
+func (s *Store) anchor(ctx context.Context, held map[audit.Scope]*lane, anchors []*audit.Record) error {
+	return s.extend(ctx, held, s.parts(sameMonths(anchors)), func(*part) error { return nil })
 }
 
 // doubled is the reason of an anchor for records that another writer had stored.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -28,17 +29,41 @@ func newInsert() uint64 {
 type block struct {
 	names   []string
 	columns []any
+	// later, where it is set, gives the last columns, by names that stand in names
+	// already, when they are made: the records are being linked while the others
+	// are on their way.
+	later func() []any
 }
 
 func (b *block) add(name string, values any) {
-	b.names, b.columns = append(b.names, name), append(b.columns, values)
+	if values != nil {
+		b.names, b.columns = append(b.names, name), append(b.columns, values)
+	}
 }
 
 // newBlock lays the records out. It shares their memory.
 func newBlock(recs []*audit.Record, insert uint64, words bool) *block {
+	b := contentBlock(recs, insert, words)
+	for _, f := range chainFields {
+		b.add(f.Name, fieldColumn(f, recs))
+	}
+	return b
+}
+
+// contentBlock lays out all but the place in a chain, every processor a part.
+func contentBlock(recs []*audit.Record, insert uint64, words bool) *block {
+	made := make([]any, len(contentFields))
+	members := any(nil)
+	parallel(len(made)+1, func(i int) {
+		if i == 0 { // the dearest first
+			members = membersColumn(recs)
+			return
+		}
+		made[i-1] = fieldColumn(contentFields[i-1], recs)
+	})
 	b := &block{}
-	for _, f := range audit.Fields() {
-		b.addField(f, recs)
+	for i, f := range contentFields {
+		b.add(f.Name, made[i])
 	}
 	months, inserts, births := make([]uint32, len(recs)), make([]uint64, len(recs)), make([]uint64, len(recs))
 	for i, r := range recs {
@@ -47,83 +72,94 @@ func newBlock(recs []*audit.Record, insert uint64, words bool) *block {
 	b.add(columnMonth, months)
 	b.add(columnInsert, inserts)
 	b.add(columnBorn, births)
-	b.addMembers(recs)
+	b.add(columnMembers, members)
 	if words {
 		b.add(columnSearch, searchTexts(recs))
 	}
 	return b
 }
 
-// searchTexts gives the words of the records. It is the dearest column to make,
-// so that every processor makes a part of it.
-func searchTexts(recs []*audit.Record) []string {
-	out := make([]string, len(recs))
-	share := (len(recs)-1)/runtime.GOMAXPROCS(0) + 1
+// linkLater leaves room for the places in a chain, which the records have when
+// linked is closed.
+func (b *block) linkLater(recs []*audit.Record, linked <-chan struct{}) {
+	for _, f := range chainFields {
+		b.names = append(b.names, f.Name)
+	}
+	b.later = sync.OnceValue(func() []any {
+		<-linked
+		out := make([]any, len(chainFields))
+		for i, f := range chainFields {
+			out[i] = column(f, recs)
+		}
+		return out
+	})
+}
+
+// parallel calls fn with 0 to n-1, on every processor.
+func parallel(n int, fn func(int)) {
+	var next atomic.Int64
 	var wg sync.WaitGroup
-	for from := 0; from < len(recs); from += share {
+	for range min(n, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
-			for i := from; i < min(from+share, len(recs)); i++ {
-				out[i] = audit.SearchText(recs[i])
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				fn(i)
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// wordsShare is how many records one processor makes words of at a time.
+const wordsShare = 256
+
+// searchTexts gives the words of the records.
+func searchTexts(recs []*audit.Record) []string {
+	out := make([]string, len(recs))
+	parallel((len(recs)+wordsShare-1)/wordsShare, func(share int) {
+		from := share * wordsShare
+		for i, r := range recs[from:min(from+wordsShare, len(recs))] {
+			out[from+i] = audit.SearchText(r)
+		}
+	})
 	return out
 }
 
-func (b *block) addField(f *audit.Field, recs []*audit.Record) {
-	some := false
-	switch f.Kind {
-	case audit.Text:
-		list := make([]string, len(recs))
-		for i, r := range recs {
-			list[i] = f.Text(r)
-			some = some || list[i] != ""
-		}
-		if some {
-			b.add(f.Name, list)
-		}
-	case audit.Document:
-		list := make([]string, len(recs))
-		for i, r := range recs {
-			if doc := f.Bytes(r); len(doc) > 0 {
-				list[i], some = unsafe.String(&doc[0], len(doc)), true
-			}
-		}
-		if some {
-			b.add(f.Name, list)
-		}
-	case audit.Identity, audit.Hash:
-		list := make([][]byte, len(recs))
-		for i, r := range recs {
-			list[i] = f.Bytes(r)
-			some = some || list[i] != nil
-		}
-		if some {
-			b.add(f.Name, list)
-		}
-	case audit.Flag:
-		list := make([]uint8, len(recs))
-		for i, r := range recs {
-			list[i] = uint8(f.Int(r))
-			some = some || list[i] != 0
-		}
-		if some {
-			b.add(f.Name, list)
-		}
-	default:
-		list := make([]int64, len(recs))
-		for i, r := range recs {
-			list[i] = f.Int(r)
-			some = some || list[i] != 0
-		}
-		if some {
-			b.add(f.Name, list)
+// fieldColumn gives the values of a field, nil where none of them is there.
+func fieldColumn(f *audit.Field, recs []*audit.Record) any {
+	for _, r := range recs {
+		if !f.Absent(r) {
+			return column(f, recs)
 		}
 	}
+	return nil
 }
 
-func (b *block) addMembers(recs []*audit.Record) {
+func column(f *audit.Field, recs []*audit.Record) any {
+	switch f.Kind {
+	case audit.Text:
+		return values(recs, f.Text)
+	case audit.Document:
+		return values(recs, func(r *audit.Record) string {
+			doc := f.Bytes(r)
+			return unsafe.String(unsafe.SliceData(doc), len(doc))
+		})
+	case audit.Identity, audit.Hash:
+		return values(recs, f.Bytes)
+	case audit.Flag:
+		return values(recs, func(r *audit.Record) uint8 { return uint8(f.Int(r)) })
+	}
+	return values(recs, f.Int)
+}
+
+func values[T any](recs []*audit.Record, of func(*audit.Record) T) []T {
+	out := make([]T, len(recs))
+	for i, r := range recs {
+		out[i] = of(r)
+	}
+	return out
+}
+
+func membersColumn(recs []*audit.Record) any {
 	list := make([]string, len(recs))
 	buf := make([]byte, 0, 64*len(recs)) // the texts may lie in several
 	some := false
@@ -137,9 +173,10 @@ func (b *block) addMembers(recs []*audit.Record) {
 			list[i], some = unsafe.String(&buf[from], n), true
 		}
 	}
-	if some {
-		b.add(columnMembers, list)
+	if !some {
+		return nil
 	}
+	return list
 }
 
 // attempts is how often an INSERT whose connection broke is sent. The server
@@ -180,8 +217,15 @@ func (s *Store) sendOnce(ctx context.Context, statement string, b *block) (begun
 	if err != nil {
 		return false, err
 	}
-	for i, values := range b.columns {
-		if err := batch.Column(i).Append(values); err != nil {
+	errs := make([]error, len(b.columns))
+	parallel(len(b.columns), func(i int) { errs[i] = batch.Column(i).Append(b.columns[i]) })
+	if b.later != nil {
+		for i, values := range b.later() {
+			errs = append(errs, batch.Column(len(b.columns)+i).Append(values))
+		}
+	}
+	for i, err := range errs {
+		if err != nil {
 			_ = batch.Abort() // nothing was sent
 			return false, &audit.Error{Code: audit.CodeInternal, Message: "the column " + b.names[i] + " does not take its values", Cause: err}
 		}

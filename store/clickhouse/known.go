@@ -2,39 +2,80 @@ package clickhouse
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/annals-dev/annals/audit"
 )
 
-// spans says where the ids of a batch lie: those of version 7 between two
-// moments, all others anywhere.
+// spans says where the ids of a batch lie: those of version 7 between two of
+// them, all others anywhere.
 type spans struct {
-	low, high uint64 // of those of version 7
+	low, high audit.ID // of those of version 7
 	timed     []*audit.Record
 	others    []*audit.Record
 }
 
 func spansOf(recs []*audit.Record) (sp spans) {
 	for _, r := range recs {
-		at := born(r.ID)
-		if at == 0 {
+		if born(r.ID) == 0 {
 			sp.others = append(sp.others, r)
 			continue
 		}
-		if len(sp.timed) == 0 || at < sp.low {
-			sp.low = at
+		if len(sp.timed) == 0 || r.ID.Compare(sp.low) < 0 {
+			sp.low = r.ID
 		}
-		sp.high = max(sp.high, at)
+		if len(sp.timed) == 0 || r.ID.Compare(sp.high) > 0 {
+			sp.high = r.ID
+		}
 		sp.timed = append(sp.timed, r)
 	}
 	return sp
 }
 
-// between is the condition that leaves the range of the ids of version 7.
+// between is the condition that leaves the range of the ids of version 7. The
+// bounds of the granules are those of their milliseconds; batches that follow
+// each other within one are told apart by the whole ids.
 func (sp *spans) between() string {
-	return "born BETWEEN " + strconv.FormatUint(sp.low, 10) + " AND " + strconv.FormatUint(sp.high, 10)
+	return "born BETWEEN " + strconv.FormatUint(born(sp.low), 10) + " AND " + strconv.FormatUint(born(sp.high), 10) +
+		" AND id BETWEEN " + identity(sp.low) + " AND " + identity(sp.high)
+}
+
+// mostNear is how many ids one look fetches to compare them here. Servers that
+// record at the same time have ids between each other's.
+const mostNear = 20_000
+
+// near gives those of the ids of version 7 that are also the id of a row, of
+// those that the condition leaves: none, mostly, by one look at their range. Where
+// too many rows are in it, it gives all of them.
+func (s *Store) near(ctx context.Context, sp *spans, cond string) ([]*audit.Record, error) {
+	if len(sp.timed) == 0 {
+		return nil, nil
+	}
+	there, rows := map[audit.ID]bool{}, 0
+	var id string
+	err := s.rows(ctx, "SELECT id FROM "+s.records+" WHERE "+sp.between()+cond+" LIMIT "+strconv.Itoa(mostNear+1), func(r *row) error {
+		if err := r.Scan(&id); err != nil {
+			return err
+		}
+		there[audit.ID([]byte(id))] = true
+		rows++
+		return nil
+	})
+	switch {
+	case err != nil || rows == 0:
+		return nil, err
+	case rows > mostNear:
+		return sp.timed, nil
+	}
+	var out []*audit.Record
+	for _, r := range sp.timed {
+		if there[r.ID] {
+			out = append(out, r)
+		}
+	}
+	return out, nil
 }
 
 // lookChunk is how many ids one look names.
@@ -47,21 +88,16 @@ type stored struct {
 	rows   []place                     // of the extras
 }
 
-// known gives those of the records' names that are stored. For ids of our own
-// making one look at their range says mostly that there is none.
+// known gives those of the records' names that are stored.
 func (s *Store) known(ctx context.Context, recs []*audit.Record) (*stored, error) {
 	found := &stored{first: map[audit.Ref]*audit.Record{}}
 	sp := spansOf(recs)
-	if len(sp.timed) > 0 {
-		any, err := s.number(ctx, "SELECT count() FROM (SELECT 1 FROM "+s.records+" WHERE "+sp.between()+" LIMIT 1)")
-		if err != nil {
-			return nil, err
-		}
-		if any > 0 {
-			if err := s.look(ctx, sp.timed, sp.between()+" AND ", found); err != nil {
-				return nil, err
-			}
-		}
+	near, err := s.near(ctx, &sp, "")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.look(ctx, near, sp.between()+" AND ", found); err != nil {
+		return nil, err
 	}
 	return found, s.look(ctx, sp.others, "", found)
 }
@@ -71,9 +107,7 @@ func (s *Store) look(ctx context.Context, recs []*audit.Record, within string, f
 	for _, r := range recs {
 		wanted[r.Ref()] = true
 	}
-	for len(recs) > 0 {
-		some := recs[:min(lookChunk, len(recs))]
-		recs = recs[len(some):]
+	for some := range slices.Chunk(recs, lookChunk) {
 		var insert uint64
 		d := newDecoder(&insert)
 		err := s.rows(ctx, "SELECT "+rowColumns+",ins FROM "+s.records+" WHERE "+within+"id IN "+idList(some)+" ORDER BY _block_number", func(r *row) error {
@@ -115,21 +149,17 @@ func idList(recs []*audit.Record) string {
 // committed first, and so each of the two knows who it was.
 func (s *Store) rivals(ctx context.Context, recs []*audit.Record, insert uint64) (lost []*audit.Record, err error) {
 	sp := spansOf(recs)
-	mine := "ins=" + strconv.FormatUint(insert, 10)
-	var conds []string
-	if len(sp.timed) > 0 {
-		n, err := s.number(ctx, "SELECT count() FROM (SELECT 1 FROM "+s.records+" WHERE "+sp.between()+" AND NOT "+mine+" LIMIT 1)")
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			conds = append(conds, sp.between()+" AND (namespace,tenant,id) IN (SELECT namespace,tenant,id FROM "+s.records+" WHERE "+sp.between()+" AND "+mine+")")
-		}
+	near, err := s.near(ctx, &sp, " AND ins!="+strconv.FormatUint(insert, 10))
+	if err != nil {
+		return nil, err
 	}
-	for others := sp.others; len(others) > 0; {
-		some := others[:min(lookChunk, len(others))]
-		others = others[len(some):]
-		conds = append(conds, "id IN "+idList(some))
+	var conds []string
+	within := sp.between() + " AND "
+	for _, met := range [][]*audit.Record{near, sp.others} {
+		for some := range slices.Chunk(met, lookChunk) {
+			conds = append(conds, within+"id IN "+idList(some))
+		}
+		within = ""
 	}
 	if len(conds) == 0 {
 		return nil, nil

@@ -144,7 +144,7 @@ func (s *Store) dropMonth(ctx context.Context, month uint32, cut *audit.Cut) (bo
 			return false, err
 		}
 		defer release()
-		if _, err := s.extend(ctx, held, anchors); err != nil {
+		if err := s.anchor(ctx, held, anchors); err != nil {
 			return false, err
 		}
 	}

@@ -43,7 +43,10 @@ var (
 	_ audit.Migrator = (*Store)(nil)
 	_ audit.Stater   = (*Store)(nil)
 	_ chain.Appender = (*Store)(nil)
-	_ chain.Reader   = (*Store)(nil)
+
+	_ audit.FreshAppender = (*Store)(nil)
+	_ chain.FreshAppender = (*Store)(nil)
+	_ chain.Reader        = (*Store)(nil)
 )
 
 // bestBatch is a batch whose part costs little a record.

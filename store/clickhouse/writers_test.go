@@ -126,13 +126,13 @@ func TestRivals(t *testing.T) {
 	mine := storetest.CloneAll(recs)
 	mine[3].Error = "other content"
 	linked(t, a, recs)
-	bt, err := b.begin(t.Context(), mine)
+	bt, err := b.begin(t.Context(), mine, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, r := range mine {
-		bt.fresh, bt.at = append(bt.fresh, r), append(bt.at, i)
-	}
+	bt.distinct()
+	bt.insert = newInsert()
+	bt.layOut()
 	err = bt.link(t.Context())
 	bt.end()
 	if err != nil {

@@ -125,6 +125,7 @@ func testChain(t *testing.T, h *Harness) {
 		h.storeChained(t, s, recs)
 		s.verify(t, recs)
 	})
+	t.Run("records that nobody has sent before", func(t *testing.T) { testFreshChained(t, h) })
 	t.Run("writers at once", func(t *testing.T) { testChainWriters(t, h) })
 }
 

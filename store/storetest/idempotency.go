@@ -19,6 +19,7 @@ func testIdempotency(t *testing.T, h *Harness) {
 	t.Run("the same batch again", func(t *testing.T) { testResend(t, h) })
 	t.Run("each field alone makes a conflict", func(t *testing.T) { testEveryFieldConflicts(t, h) })
 	t.Run("a mixed batch", func(t *testing.T) { testMixedBatch(t, h) })
+	t.Run("records that nobody has sent before", func(t *testing.T) { testFresh(t, h) })
 	t.Run("no time given", func(t *testing.T) { testResendWithoutTime(t, h) })
 	t.Run("a large batch", func(t *testing.T) {
 		s := h.open(t)
