@@ -221,7 +221,7 @@ func (s *Store) Discovery(ctx context.Context, q *audit.Query, kinds analytics.D
 		discovery, query := "toolkit_kind IN "+texts(kinds.Discovery), "toolkit_kind IN "+texts(kinds.Query)
 		err := s.rows(ctx, "SELECT count(),countIf(d>0),countIf(q>0),countIf(d>0 AND q>0 AND fd<fq) FROM ("+
 			"SELECT countIf("+discovery+") AS d,countIf("+query+") AS q,minIf(occurred_at,"+discovery+") AS fd,minIf(occurred_at,"+query+") AS fq FROM "+s.records+
-			" WHERE "+conds+" AND notEmpty(session_id) AND ("+discovery+" OR "+query+") GROUP BY session)", func(r *row) error {
+			" WHERE "+conds+" AND session!=0 AND ("+discovery+" OR "+query+") GROUP BY session)", func(r *row) error {
 			var total, withDiscovery, withQuery, before uint64
 			if err := r.Scan(&total, &withDiscovery, &withQuery, &before); err != nil {
 				return err
@@ -264,7 +264,7 @@ func (s *Store) Enrichment(ctx context.Context, q *audit.Query) (*analytics.Enri
 		if err != nil {
 			return err
 		}
-		n, err := s.number(ctx, "SELECT uniqExact(session) FROM "+s.records+" WHERE "+conds+" AND notEmpty(session_id)")
+		n, err := s.number(ctx, "SELECT uniqExact(session) FROM "+s.records+" WHERE "+conds+" AND session!=0")
 		sums.Sessions = int64(n)
 		return err
 	})

@@ -131,7 +131,7 @@ func (s *Store) extend(ctx context.Context, held map[audit.Scope]*lane, parts []
 				heads[scope] = chain.Seal(heads[scope], of)
 			}
 		}()
-		p.content.linkLater(p.recs, linked)
+		p.content.linkLater(linked)
 		if err = s.send(ctx, s.records, p.content, p.insert); err == nil {
 			err = together(func() error { return s.writeEnds(ctx, p) }, func() error { return look(p) })
 		}

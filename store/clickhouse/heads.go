@@ -23,10 +23,9 @@ type end struct {
 	mended bool
 }
 
-// ends finds the ends of the chains of the scopes, of all where scopes is nil;
-// segment "" is every one. A chain whose end was removed has the sequence 0.
-func (s *Store) ends(ctx context.Context, scopes []audit.Scope, segment string) (map[chain.Key]end, error) {
-	var w where
+// chains is the condition that leaves the chains of the scopes, of all where
+// scopes is nil; segment "" is every one.
+func chains(scopes []audit.Scope, segment string) (w where) {
 	if scopes != nil {
 		list := make([]string, len(scopes))
 		for i, scope := range scopes {
@@ -37,6 +36,24 @@ func (s *Store) ends(ctx context.Context, scopes []audit.Scope, segment string) 
 	if segment != "" {
 		w.and("segment=", text(segment))
 	}
+	return w
+}
+
+// begun gives those of the scopes that have an end in the segment.
+func (s *Store) begun(ctx context.Context, scopes []audit.Scope, segment string) (out []audit.Scope, err error) {
+	w := chains(scopes, segment)
+	err = s.rows(ctx, s.sql("SELECT DISTINCT namespace,tenant FROM @heads WHERE ")+w.String(), func(r *row) error {
+		var scope audit.Scope
+		err := r.Scan(&scope.Namespace, &scope.Tenant)
+		out = append(out, scope)
+		return err
+	})
+	return out, err
+}
+
+// ends finds the ends of chains. One whose end was removed has the sequence 0.
+func (s *Store) ends(ctx context.Context, scopes []audit.Scope, segment string) (map[chain.Key]end, error) {
+	w := chains(scopes, segment)
 	// The records first: what is stored in between has its end then.
 	last := map[chain.Key]int64{}
 	err := s.rows(ctx, "SELECT namespace,tenant,segment,max(sequence) FROM "+s.records+" WHERE sequence>0 AND "+w.String()+" GROUP BY namespace,tenant,segment",

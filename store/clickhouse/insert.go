@@ -29,6 +29,7 @@ func newInsert() uint64 {
 type block struct {
 	names   []string
 	columns []any
+	recs    []*audit.Record // whose values they are
 	// later, where it is set, gives the last columns, by names that stand in names
 	// already, when they are made: the records are being linked while the others
 	// are on their way.
@@ -45,7 +46,7 @@ func (b *block) add(name string, values any) {
 func newBlock(recs []*audit.Record, insert uint64, words bool) *block {
 	b := contentBlock(recs, insert, words)
 	for _, f := range chainFields {
-		b.add(f.Name, fieldColumn(f, recs))
+		b.add(f.Name, fieldColumn(f, b.recs))
 	}
 	return b
 }
@@ -61,7 +62,7 @@ func contentBlock(recs []*audit.Record, insert uint64, words bool) *block {
 		}
 		made[i-1] = fieldColumn(contentFields[i-1], recs)
 	})
-	b := &block{}
+	b := &block{recs: recs}
 	for i, f := range contentFields {
 		b.add(f.Name, made[i])
 	}
@@ -81,7 +82,7 @@ func contentBlock(recs []*audit.Record, insert uint64, words bool) *block {
 
 // linkLater leaves room for the places in a chain, which the records have when
 // linked is closed.
-func (b *block) linkLater(recs []*audit.Record, linked <-chan struct{}) {
+func (b *block) linkLater(linked <-chan struct{}) {
 	for _, f := range chainFields {
 		b.names = append(b.names, f.Name)
 	}
@@ -89,7 +90,7 @@ func (b *block) linkLater(recs []*audit.Record, linked <-chan struct{}) {
 		<-linked
 		out := make([]any, len(chainFields))
 		for i, f := range chainFields {
-			out[i] = column(f, recs)
+			out[i] = column(f, b.recs)
 		}
 		return out
 	})

@@ -46,9 +46,7 @@ func (s *Store) hold(ctx context.Context, scopes map[audit.Scope]bool) (held map
 	for scope := range scopes {
 		order = append(order, scope)
 	}
-	slices.SortFunc(order, func(a, b audit.Scope) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Tenant, b.Tenant))
-	})
+	slices.SortFunc(order, compareScopes)
 	held = make(map[audit.Scope]*lane, len(order))
 	release = func() {
 		for _, ln := range held {
@@ -72,6 +70,10 @@ func (s *Store) hold(ctx context.Context, scopes map[audit.Scope]bool) (held map
 	return held, release, nil
 }
 
+func compareScopes(a, b audit.Scope) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Tenant, b.Tenant))
+}
+
 // findEnds reads the ends of the lanes that are not known, and writes those
 // down that are not: of a new chain, and of one whose last records were stored
 // and whose end was not.
@@ -92,9 +94,16 @@ func (s *Store) findEnds(ctx context.Context, held map[audit.Scope]*lane) error 
 	if err := s.settleDoubts(ctx); err != nil {
 		return err
 	}
-	found, err := s.ends(ctx, unknown, name)
+	// Only what has an end already can have records.
+	begun, err := s.begun(ctx, unknown, name)
 	if err != nil {
 		return err
+	}
+	var found map[chain.Key]end
+	if len(begun) > 0 {
+		if found, err = s.ends(ctx, begun, name); err != nil {
+			return err
+		}
 	}
 	var write []chain.Head
 	for _, scope := range unknown {
