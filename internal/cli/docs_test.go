@@ -5,45 +5,45 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
-	"io/fs"
 	"log"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
 
-var shBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
-
-// Every shell block of the documents that calls annals or curl runs as it
-// stands, against a server in the same folder: what a newcomer pastes works.
+// Every shell block of the documents runs as it stands, in a folder of its page.
+// A block "sh" has a server with a SQLite store in the same folder, one of
+// "sh postgres" and the like an empty store of that engine in the environment.
 func TestDocumentedCommands(t *testing.T) {
 	path, err := exec.LookPath("annals")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ran := 0
-	for _, page := range documents(t) {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var blocks []string
-		for _, m := range shBlock.FindAllSubmatch(text, -1) {
-			if block := string(m[1]); runnable(block) {
-				blocks = append(blocks, block)
+	for _, name := range documents(t) {
+		all, _, _ := parts(t, name)
+		blocks := map[string][]fenced{}
+		for _, b := range all {
+			language, engine, _ := strings.Cut(b.info, " ")
+			if language == "sh" && engine != "checked" && runnable(b.text) {
+				blocks[engine] = append(blocks[engine], b)
+				ran++
 			}
 		}
-		if len(blocks) == 0 {
-			continue
+		for engine, some := range blocks {
+			t.Run(strings.TrimSuffix(name+" on "+engine, " on "), func(t *testing.T) {
+				if engine == "" {
+					runBlocks(t, path, some)
+				} else {
+					runOnEngine(t, path, engine, some)
+				}
+			})
 		}
-		ran += len(blocks)
-		t.Run(strings.TrimPrefix(page, "../../"), func(t *testing.T) { runBlocks(t, path, blocks) })
 	}
-	if ran < 3 {
+	if ran < 5 {
 		t.Errorf("only %d blocks were found in the documents", ran)
 	}
 }
@@ -84,34 +84,17 @@ func curl() {
 	}
 }
 
-func documents(t *testing.T) []string {
-	found := []string{"../../README.md"}
-	err := filepath.WalkDir("../../docs", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && filepath.Ext(path) == ".md" {
-			found = append(found, path)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
 // runnable reports whether a block begins with what this test has: not make, not a server.
 func runnable(block string) bool {
-	for line := range strings.Lines(block) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		word, rest, _ := strings.Cut(line, " ")
-		return (word == "annals" || word == "bin/annals" || word == "curl") && !strings.HasPrefix(rest, "serve")
+	all := words(block)
+	if len(all) == 0 {
+		return false
 	}
-	return false
+	c := all[0]
+	return (c[0] == "annals" || c[0] == "bin/annals" || c[0] == "curl") && (len(c) < 2 || c[1] != "serve")
 }
 
-func runBlocks(t *testing.T, annals string, blocks []string) {
+func runBlocks(t *testing.T, annals string, blocks []fenced) {
 	dir := t.TempDir()
 	layOut(t, dir, annals)
 	server := &process{cmd: exec.Command(annals, "serve", "--addr", "127.0.0.1:0")}
@@ -124,15 +107,21 @@ func runBlocks(t *testing.T, annals string, blocks []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range blocks {
-		sh := exec.Command("sh", "-eu", "-c", strings.ReplaceAll(block, "http://127.0.0.1:8480", m[1]))
-		sh.Dir = dir
-		sh.Env = append(os.Environ(), "CURL_HOME="+dir)
-		if out, err := sh.CombinedOutput(); err != nil {
-			t.Errorf("%v:\n%s\n%s", err, block, out)
-		} else if bytes.Contains(out, []byte(`"rejected"`)) {
-			t.Errorf("an example event is rejected:\n%s\n%s", block, out)
-		}
+	for _, b := range blocks {
+		b.text = strings.ReplaceAll(b.text, "http://127.0.0.1:8480", m[1])
+		runBlock(t, dir, b)
+	}
+}
+
+func runBlock(t *testing.T, dir string, b fenced, env ...string) {
+	t.Helper()
+	sh := exec.Command("sh", "-eu", "-c", b.text)
+	sh.Dir = dir
+	sh.Env = append(append(os.Environ(), "CURL_HOME="+dir), env...)
+	if out, err := sh.CombinedOutput(); err != nil {
+		t.Errorf("%s:%d: %v:\n%s\n%s", b.page, b.line, err, b.text, out)
+	} else if bytes.Contains(out, []byte(`"rejected"`)) {
+		t.Errorf("%s:%d: an example event is rejected:\n%s\n%s", b.page, b.line, b.text, out)
 	}
 }
 
