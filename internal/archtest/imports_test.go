@@ -57,7 +57,7 @@ var rules = []rule{
 	{pkg: "internal/config/...", own: append([]string{"", "internal/config"}, domain...), libs: []string{"github.com/pelletier/go-toml/v2"}},
 	{pkg: "internal/backends", own: append([]string{"", "store/...", "internal/config"}, domain...)},
 	{pkg: "internal/cli/...", own: append([]string{"", "client", "ingest/...", "export/...", "internal/..."}, domain...),
-		libs: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}, tests: []string{"zombiezen.com/go/sqlite", "github.com/jackc/pgx/v5"}},
+		libs: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}, tests: []string{"zombiezen.com/go/sqlite", "github.com/jackc/pgx/v5", "github.com/ClickHouse/clickhouse-go/v2"}},
 	{pkg: "internal/conformance", own: []string{"audit", "chain", "analytics", "store/...", "internal/..."}, tests: []string{"github.com/jackc/pgx/v5"}},
 	{pkg: "internal/enginetest", libs: []string{"github.com/jackc/pgx/v5", "github.com/ClickHouse/clickhouse-go/v2"}},
 	{pkg: "internal/load", own: append([]string{"client"}, domain...)},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/annals-dev/annals/internal/enginetest"
@@ -99,5 +100,48 @@ func TestDocumentedGrants(t *testing.T) {
 		if err := run(app, s); err == nil || !strings.Contains(err.Error(), "42501") {
 			t.Errorf("%s as annals_app: %v, want no privilege", s, err)
 		}
+	}
+}
+
+// The SQL of ClickHouse's page needs users and clusters that the server of the
+// tests has not: the server reads it, and runs it not.
+func TestDocumentedClickHouse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("in full runs only: it starts a server")
+	}
+	options, err := clickhouse.ParseDSN(enginetest.ClickHouse(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	format := func(statement string) (out string, err error) {
+		err = conn.QueryRow(t.Context(), "SELECT formatQuery(?)", statement).Scan(&out)
+		return out, err
+	}
+	if _, err := format("GRANT NONSENSE ON annals.* TO annals"); err == nil {
+		t.Fatal("the server takes anything")
+	}
+	read := 0
+	blocks, _, _ := parts(t, "docs/backends/clickhouse.md")
+	for _, b := range blocks {
+		if b.info != "sql" {
+			continue
+		}
+		for statement := range strings.SplitSeq(b.text, ";\n") {
+			if statement = strings.TrimSpace(statement); statement == "" {
+				continue
+			}
+			read++
+			if _, err := format(statement); err != nil {
+				t.Errorf("%s:%d: %s: %v", b.page, b.line, statement, err)
+			}
+		}
+	}
+	if read < 5 {
+		t.Errorf("only %d statements were found", read)
 	}
 }

@@ -50,19 +50,20 @@ func TestDocumentedCommands(t *testing.T) {
 			})
 		}
 	}
-	if ran < 5 {
+	if ran < 90 {
 		t.Errorf("only %d blocks were found in the documents", ran)
 	}
 }
 
 // runTables are pages whose tables hold commands that run as they stand, too.
-var runTables = []string{"docs/manage/compliance.md"}
+var runTables = []string{"docs/manage/compliance.md", "docs/manage/troubleshooting.md", "docs/manage/audit-trails.md", "docs/manage/sizing.md"}
 
-// tableCommands gives the commands in the tables of a page.
+// tableCommands gives the commands in the tables of a page that are whole: ID
+// stands for what only its reader knows.
 func tableCommands(t *testing.T, name string) (out []span) {
 	_, spans, prose := parts(t, name)
 	for _, s := range spans {
-		if strings.HasPrefix(prose[s.line-1], "|") && strings.HasPrefix(s.text, "annals ") {
+		if strings.HasPrefix(prose[s.line-1], "|") && strings.HasPrefix(s.text, "annals ") && !strings.Contains(s.text, " ID") {
 			out = append(out, s)
 		}
 	}
