@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"go/parser"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +33,27 @@ func TestDocumentedSettings(t *testing.T) {
 	}
 	if seen < 5 {
 		t.Errorf("only %d blocks of settings were found", seen)
+	}
+}
+
+// Go blocks are statements that the compiler could read; an ellipsis stands for what is left out.
+func TestDocumentedGo(t *testing.T) {
+	seen := 0
+	for _, name := range documents(t) {
+		blocks, _, _ := parts(t, name)
+		for _, b := range blocks {
+			if b.info != "go" {
+				continue
+			}
+			seen++
+			text := strings.NewReplacer(", …}", "}", "…", "").Replace(b.text)
+			if _, err := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc _() {\n"+text+"}\n", 0); err != nil {
+				t.Errorf("%s:%d: %v", b.page, b.line, err)
+			}
+		}
+	}
+	if seen < 3 {
+		t.Errorf("only %d blocks of Go were found", seen)
 	}
 }
 
