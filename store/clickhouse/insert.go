@@ -184,15 +184,21 @@ func membersColumn(recs []*audit.Record) any {
 // knows a repetition by its token.
 const attempts = 3
 
-// send stores a block. An error leaves it open whether the server did so, and
-// is then among the doubts.
+// send stores a block.
 func (s *Store) send(ctx context.Context, table string, b *block, insert uint64) error {
 	statement := "INSERT INTO " + table + " (" + strings.Join(b.names, ",") + ")"
+	return s.insist(ctx, insert, func(ctx context.Context) (begun bool, err error) { return s.sendOnce(ctx, statement, b) })
+}
+
+// insist makes attempts at an INSERT, each under a name of its own; begun says
+// that rows were on their way. An error leaves it open whether the server stored
+// them, and is then among the doubts.
+func (s *Store) insist(ctx context.Context, insert uint64, once func(context.Context) (begun bool, err error)) error {
 	token := strconv.FormatUint(insert, 16)
 	var sent []string
 	for attempt := 1; ; attempt++ {
 		id := "annals-" + token + "-" + strconv.Itoa(attempt)
-		begun, err := s.sendOnce(driver.Context(ctx, driver.WithQueryID(id), driver.WithSettings(driver.Settings{"insert_deduplication_token": token})), statement, b)
+		begun, err := once(driver.Context(ctx, driver.WithQueryID(id), driver.WithSettings(driver.Settings{"insert_deduplication_token": token})))
 		if err == nil {
 			return nil
 		}
@@ -212,7 +218,7 @@ func (s *Store) send(ctx context.Context, table string, b *block, insert uint64)
 	}
 }
 
-// sendOnce reports whether rows were on their way.
+// sendOnce is one attempt.
 func (s *Store) sendOnce(ctx context.Context, statement string, b *block) (begun bool, err error) {
 	batch, err := s.conn.PrepareBatch(ctx, statement)
 	if err != nil {
