@@ -63,6 +63,7 @@ var rules = []rule{
 	{pkg: "internal/load", own: append([]string{"client"}, domain...)},
 	{pkg: "internal/overload", own: append([]string{"", "internal/..."}, domain...)},
 	{pkg: "internal/archtest"},
+	{pkg: "internal/badinput"},
 	{pkg: "internal/benchdata", own: []string{"audit"}},
 	{pkg: "cmd/annals", own: []string{"internal/cli"}},
 	{pkg: "bench/...", own: append([]string{"", "store/...", "internal/..."}, domain...), libs: []string{"zombiezen.com/go/sqlite", "github.com/rs/zerolog"}},
