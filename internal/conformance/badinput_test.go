@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,12 +46,7 @@ type said struct{ Name, Result, Record string }
 func TestBadInputIsTheSame(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	sites := map[string]*site{}
-	for engine := range engines {
-		if !testing.Short() || slices.Contains([]string{"memory", "sqlite"}, engine) {
-			sites[engine] = openSite(t, engine, now)
-		}
-	}
+	sites := openSites(t, at(now))
 	var mu sync.Mutex
 	answers := map[string][]said{}
 	var wg sync.WaitGroup

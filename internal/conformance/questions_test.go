@@ -66,12 +66,7 @@ func TestQuestions(t *testing.T) {
 	questions := readQuestions(t)
 	recs := questioned()
 	now := storetest.CorpusStart.Add(60 * time.Hour)
-	sites := map[string]*site{}
-	for engine := range engines {
-		if !testing.Short() || slices.Contains([]string{"memory", "sqlite"}, engine) {
-			sites[engine] = openSite(t, engine, now)
-		}
-	}
+	sites := openSites(t, at(now))
 	var wg sync.WaitGroup
 	for _, s := range sites {
 		wg.Go(func() { s.fill(t, recs) })

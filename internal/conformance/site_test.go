@@ -28,16 +28,14 @@ type site struct {
 	handler http.Handler
 }
 
-// openSite opens a new store behind the server, whose time stands still where now is set.
-func openSite(t *testing.T, engine string, now time.Time) *site {
+// openSite opens a new store behind the server, with these options besides.
+func openSite(t *testing.T, engine string, change func(*annals.Options)) *site {
 	t.Helper()
 	s := &site{engine: engine, harness: engines[engine](t)}
 	s.store = s.harness.New(t)
 	log := slog.New(slog.DiscardHandler)
 	opt := annals.Options{Policy: policy.Config{Level: policy.All}, Durability: recorder.Sync, Logger: log, Timeout: time.Minute}
-	if !now.IsZero() {
-		opt.Now = func() time.Time { return now }
-	}
+	change(&opt)
 	trail, err := annals.New(s.store, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +51,23 @@ func openSite(t *testing.T, engine string, now time.Time) *site {
 	})
 	s.trail, s.handler = trail, srv.Handler()
 	return s
+}
+
+// openSites opens one for every engine, in short runs those without a server.
+func openSites(t *testing.T, change func(engine string, opt *annals.Options)) map[string]*site {
+	t.Helper()
+	sites := map[string]*site{}
+	for engine := range engines {
+		if !testing.Short() || slices.Contains([]string{"memory", "sqlite"}, engine) {
+			sites[engine] = openSite(t, engine, func(opt *annals.Options) { change(engine, opt) })
+		}
+	}
+	return sites
+}
+
+// at makes the time stand still.
+func at(now time.Time) func(string, *annals.Options) {
+	return func(_ string, opt *annals.Options) { opt.Now = func() time.Time { return now } }
 }
 
 func (s *site) settle(t *testing.T) {
