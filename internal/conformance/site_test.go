@@ -34,13 +34,17 @@ func openSite(t *testing.T, engine string, change func(*annals.Options)) *site {
 	s := &site{engine: engine, harness: engines[engine](t)}
 	s.store = s.harness.New(t)
 	log := slog.New(slog.DiscardHandler)
-	opt := annals.Options{Policy: policy.Config{Level: policy.All}, Durability: recorder.Sync, Logger: log, Timeout: time.Minute}
+	metrics := server.NewMetrics("test")
+	opt := annals.Options{
+		Policy: policy.Config{Level: policy.All}, Durability: recorder.Sync, Logger: log, Observer: metrics,
+		Timeout: time.Minute, FlushSize: s.store.Capabilities().BatchSize,
+	}
 	change(&opt)
 	trail, err := annals.New(s.store, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.New(trail, server.Options{Logger: log})
+	srv, err := server.New(trail, server.Options{Logger: log, Metrics: metrics})
 	if err != nil {
 		t.Fatal(err)
 	}
