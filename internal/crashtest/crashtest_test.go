@@ -18,7 +18,7 @@ var sqliteEngine = crashtest.Engine{Name: "sqlite", Open: func(ctx context.Conte
 }}
 
 func TestMain(m *testing.M) {
-	crashtest.Main(sqliteEngine, postgresEngine, clickhouseEngine, searchEngine)
+	crashtest.Main(sqliteEngine, postgresEngine, dynamodbEngine, clickhouseEngine, searchEngine)
 	goleak.VerifyTestMain(enginetest.Runner(m))
 }
 

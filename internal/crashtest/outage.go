@@ -18,6 +18,8 @@ import (
 const (
 	outageEnv     = "ANNALS_OUTAGE_SECONDS"
 	defaultOutage = 3 * time.Second
+
+	thinks = 5 * time.Millisecond // a producer between two calls
 )
 
 // Interruption is how the engine dies and comes back while the process lives.
@@ -90,7 +92,7 @@ func record(t *testing.T, e Engine, mode Mode, dir string, in Interruption, got 
 				select {
 				case <-quit:
 					return
-				default:
+				case <-time.After(thinks): // or the slowest engine would be at it for minutes afterwards
 				}
 			}
 		})

@@ -11,7 +11,6 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
-	"github.com/annals-dev/annals/internal/crashtest"
 	"github.com/annals-dev/annals/internal/enginetest"
 	"github.com/annals-dev/annals/store/storetest"
 )
@@ -26,7 +25,6 @@ func TestMain(m *testing.M) {
 		work()
 		return
 	}
-	crashtest.Main(crashEngine)
 	goleak.VerifyTestMain(enginetest.Runner(m))
 }
 
