@@ -50,6 +50,7 @@ func passing(rounds int, inPart bool) (script []faultstore.Fault) {
 // chains verify. From the spool it is in the order of its producer, as long as
 // batches fail as a whole: what may be the fault of some records holds up no others.
 func TestFaultRounds(t *testing.T) {
+	t.Parallel()
 	for engine := range engines {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
