@@ -60,6 +60,7 @@ var rules = []rule{
 		libs: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"}, tests: []string{"zombiezen.com/go/sqlite", "github.com/jackc/pgx/v5", "github.com/ClickHouse/clickhouse-go/v2"}},
 	{pkg: "internal/conformance", own: []string{"audit", "chain", "analytics", "store/...", "internal/..."}, tests: []string{"github.com/jackc/pgx/v5"}},
 	{pkg: "internal/enginetest", libs: []string{"github.com/jackc/pgx/v5", "github.com/ClickHouse/clickhouse-go/v2"}},
+	{pkg: "internal/copying", own: []string{"audit", "chain", "store/...", "internal/..."}},
 	{pkg: "internal/load", own: append([]string{"client"}, domain...)},
 	{pkg: "internal/overload", own: append([]string{"", "internal/..."}, domain...)},
 	{pkg: "internal/archtest"},

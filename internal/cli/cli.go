@@ -105,7 +105,7 @@ func newRoot() *cobra.Command {
 	root := group("annals", "The audit trail: record, search and verify who did what",
 		serveCommand(g), recordCommand(g), importCommand(g),
 		queryCommand(g), getCommand(g), tailCommand(g), statsCommand(g), exportCommand(g),
-		verifyCommand(g), retentionCommand(g), partitionsCommand(g), migrateCommand(g), policyCommand(g), configCommand(g), doctorCommand(g), benchCommand(g), versionCommand(g),
+		verifyCommand(g), retentionCommand(g), partitionsCommand(g), migrateCommand(g), copyCommand(g), policyCommand(g), configCommand(g), doctorCommand(g), benchCommand(g), versionCommand(g),
 	)
 	root.Long = `Annals records who did what on what and how it ended, searches it, and proves
 that nobody changed it. Commands work on the local store of the settings

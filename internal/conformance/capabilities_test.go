@@ -43,6 +43,7 @@ var capabilityRows = []struct {
 	}},
 	{"batch it likes best, records", func(s audit.Store) string { return fmt.Sprint(s.Capabilities().BatchSize) }},
 	{"hash chain", has[chain.Appender]},
+	{"can be copied into", has[chain.Restorer]},
 	{"statistics by the engine", has[analytics.Analyzer]},
 	{"counting by the engine", has[audit.Counter]},
 	{"leases, legal holds, lasting cursors", has[audit.Keeper]},

@@ -5,9 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -76,9 +76,10 @@ func (a *accounts) turn(part string) bool {
 
 // fence is what the fence of a record tells.
 type fence struct {
-	key    string
-	record string
-	link   chain.Link
+	key     string
+	record  string
+	segment string // that of the chain
+	link    chain.Link
 }
 
 // account writes the anchors for what TTL has deleted from one chain.
@@ -91,13 +92,20 @@ func (s *Store) account(ctx context.Context, part string) error {
 	if err != nil || len(gone) == 0 {
 		return err
 	}
-	links, err := s.unanchored(ctx, scope, gone)
-	if err != nil {
-		return err
+	bySegment := map[string][]fence{}
+	for _, f := range gone {
+		bySegment[f.segment] = append(bySegment[f.segment], f)
 	}
-	if len(links) > 0 {
-		if err := s.anchor(ctx, scope, links, ReasonTTL); err != nil {
+	for _, segment := range slices.Sorted(maps.Keys(bySegment)) {
+		key := chain.Key{Scope: scope, Segment: segment}
+		links, err := s.unanchored(ctx, key, bySegment[segment])
+		if err != nil {
 			return err
+		}
+		if len(links) > 0 {
+			if err := s.anchor(ctx, key, links, ReasonTTL); err != nil {
+				return err
+			}
 		}
 	}
 	chunks := slices.Collect(slices.Chunk(gone, maxBatchWrite))
@@ -112,9 +120,9 @@ func (s *Store) account(ctx context.Context, part string) error {
 
 // unanchored gives, in order, the links that no anchor names yet: fences may be
 // left of an earlier account that was cut off, or that may not delete.
-func (s *Store) unanchored(ctx context.Context, scope audit.Scope, gone []fence) ([]chain.Link, error) {
+func (s *Store) unanchored(ctx context.Context, key chain.Key, gone []fence) ([]chain.Link, error) {
 	q := &audit.Query{Order: audit.OldestFirst, Filters: []audit.Filter{audit.Is("kind", string(audit.KindPrune))}}
-	sources, err := s.byNotes(ctx, q, []string{partition(scope)})
+	sources, err := s.byNotes(ctx, q, []string{partition(key.Scope)})
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +136,10 @@ func (s *Store) unanchored(ctx context.Context, scope audit.Scope, gone []fence)
 			break
 		}
 		var payload struct {
-			Runs []chain.Run `json:"runs"`
+			Segment string      `json:"segment"`
+			Runs    []chain.Run `json:"runs"`
 		}
-		if json.Unmarshal(r.Payload, &payload) == nil { // else it is no anchor of ours
+		if json.Unmarshal(r.Payload, &payload) == nil && payload.Segment == key.Segment { // else it is no anchor of ours
 			runs = append(runs, payload.Runs...)
 		}
 	}
@@ -195,10 +204,11 @@ func (s *Store) goneFences(ctx context.Context, part string) (gone []fence, err 
 
 func readFence(m item) (fence, bool) {
 	f := fence{key: textOf(m[attrID]), record: textOf(m[attrRecord])}
-	sequence, err := strconv.ParseInt(f.key[strings.LastIndexByte(f.key, '#')+1:], 10, 64)
-	if err != nil || f.record == "" {
+	segment, sequence, ok := splitFenceKey(f.key)
+	if !ok || f.record == "" {
 		return fence{}, false
 	}
+	f.segment = segment
 	f.link = chain.Link{Sequence: sequence, PrevHash: digestOf(m[attrPrev]), Hash: digestOf(m[attrHash])}
 	return f, true
 }

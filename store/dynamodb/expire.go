@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -169,19 +170,26 @@ func (s *Store) removePlain(ctx context.Context, recs []*audit.Record) (int, err
 	return int(deleted.Load()), err
 }
 
-// removeChained deletes records of one chain, after their anchors are stored.
+// removeChained deletes records of the chains of one scope, after their anchors are
+// stored.
 func (s *Store) removeChained(ctx context.Context, part string, recs []*audit.Record, reason string) (int, error) {
 	recs, err := s.present(ctx, part, recs)
 	if err != nil || len(recs) == 0 {
 		return 0, err
 	}
-	slices.SortFunc(recs, func(a, b *audit.Record) int { return int(a.Sequence - b.Sequence) })
-	links := make([]chain.Link, len(recs))
+	slices.SortFunc(recs, func(a, b *audit.Record) int {
+		return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Sequence, b.Sequence))
+	})
+	var links []chain.Link
 	for i, r := range recs {
-		links[i] = chain.Link{Sequence: r.Sequence, PrevHash: r.PrevHash, Hash: r.Hash}
-	}
-	if err := s.anchor(ctx, recs[0].Scope(), links, reason); err != nil {
-		return 0, err
+		links = append(links, chain.Link{Sequence: r.Sequence, PrevHash: r.PrevHash, Hash: r.Hash})
+		if i+1 < len(recs) && recs[i+1].Segment == r.Segment {
+			continue
+		}
+		if err := s.anchor(ctx, chain.KeyOf(r), links, reason); err != nil {
+			return 0, err
+		}
+		links = nil
 	}
 	deleted := 0
 	for some := range slices.Chunk(recs, maxActions/2) {
@@ -208,12 +216,12 @@ func (s *Store) present(ctx context.Context, part string, recs []*audit.Record) 
 	}), nil
 }
 
-// anchor appends to the chain what stands for removed links of it, which are in
-// order.
-func (s *Store) anchor(ctx context.Context, scope audit.Scope, links []chain.Link, reason string) error {
+// anchor appends what stands for removed links of a chain, which are in order: to
+// that chain, or to the scope's own where it is a segment.
+func (s *Store) anchor(ctx context.Context, key chain.Key, links []chain.Link, reason string) error {
 	var entries []*entry
 	for runs := range slices.Chunk(chain.Runs(links), chain.MaxRuns) {
-		a := chain.Anchor(chain.Key{Scope: scope}, runs, reason, s.opt.Now())
+		a := chain.Anchor(key, runs, reason, s.opt.Now())
 		entries = append(entries, &entry{rec: a, at: []int{0}})
 	}
 	if err := s.prepare(ctx, chained, entries); err != nil {
@@ -242,7 +250,7 @@ func (s *Store) removeLinks(ctx context.Context, part string, recs []*audit.Reco
 					ConditionExpression: aws.String("#hash = :hash"), ExpressionAttributeNames: map[string]string{"#hash": attrHash},
 					ExpressionAttributeValues: item{":hash": binary(r.Hash[:])},
 				}},
-				types.TransactWriteItem{Delete: &types.Delete{TableName: aws.String(s.opt.TableName), Key: keyOf(fenceKey(part, r.Sequence))}})
+				types.TransactWriteItem{Delete: &types.Delete{TableName: aws.String(s.opt.TableName), Key: keyOf(fenceKey(part, r.Segment, r.Sequence))}})
 		}
 		_, _, err := call(ctx, s, s.client.TransactWriteItems, in)
 		if err == nil {

@@ -270,7 +270,7 @@ func (s *Store) update(ctx context.Context, r *audit.Record, record, fence chang
 	part := partition(r.Scope())
 	actions := []types.TransactWriteItem{{Update: s.updateOf(recordKey(part, r.ID), record)}}
 	if r.Sequence > 0 {
-		actions = append(actions, types.TransactWriteItem{Update: s.updateOf(fenceKey(part, r.Sequence), fence)})
+		actions = append(actions, types.TransactWriteItem{Update: s.updateOf(fenceKey(part, r.Segment, r.Sequence), fence)})
 	}
 	for attempt := 0; ; attempt++ {
 		_, _, err := call(ctx, s, s.client.TransactWriteItems, &dynamodb.TransactWriteItemsInput{TransactItems: actions, ClientRequestToken: token()})

@@ -29,13 +29,13 @@ func TestKeysDoNotCollide(t *testing.T) {
 			if scope, got, ok := splitRecordKey(recordKey(p, id)); !ok || scope != s || got != id {
 				t.Fatalf("the key %q reads as %+v %v", recordKey(p, id), scope, got)
 			}
-			for _, key := range []string{recordKey(p, id), fenceKey(p, 7), headKey(p), leadKey(p), pruneKey(p, id)} {
+			for _, key := range []string{recordKey(p, id), fenceKey(p, "", 7), fenceKey(p, "s", 7), headKey(p, ""), headKey(p, "s"), segmentsKey(p), leadKey(p), pruneKey(p, id)} {
 				if other, ok := keys[key]; ok && other != s {
 					t.Fatalf("%+v and %+v share the key %q", s, other, key)
 				}
 				keys[key] = s
 			}
-			for _, key := range []string{fenceKey(p, 7), headKey(p), leadKey(p), pruneKey(p, id), ownKey(kindDir, "1"), duePartition(p)} {
+			for _, key := range []string{fenceKey(p, "", 7), fenceKey(p, "s", 7), headKey(p, ""), headKey(p, "s"), segmentsKey(p), leadKey(p), pruneKey(p, id), ownKey(kindDir, "1"), duePartition(p)} {
 				if _, _, ok := splitRecordKey(key); ok {
 					t.Fatalf("%q reads as the key of a record", key)
 				}
@@ -44,7 +44,7 @@ func TestKeysDoNotCollide(t *testing.T) {
 				t.Fatalf("%q reads as a scope", duePartition(p))
 			}
 		}
-		if a != b && len(keys) != 10 || a == b && len(keys) != 5 {
+		if a != b && len(keys) != 16 || a == b && len(keys) != 8 {
 			t.Fatalf("%d keys", len(keys))
 		}
 	})

@@ -13,8 +13,9 @@ import (
 // have the key of another.
 //
 //	{namespace}#{tenant}#{id}          a record
-//	SEQ#{namespace}#{tenant}#{seq}     the fence of a place in a chain
-//	HEAD#{namespace}#{tenant}#         the head of a chain
+//	SEQ#{namespace}#{tenant}#{seq}     the fence of a place in a chain; {segment}/{seq} in that of a segment
+//	HEAD#{namespace}#{tenant}#         the head of a chain; {segment} is after it where the chain is one
+//	SEGS#{namespace}#{tenant}#         the segments of a scope
 //	LEAD#{namespace}#{tenant}#         how far ahead records of a scope are dated
 //	PRUNE#{namespace}#{tenant}#{id}    says that the record of this id is an anchor
 //	DIR###{shard}                      scopes that have records
@@ -24,6 +25,7 @@ import (
 const (
 	kindFence  = "SEQ"
 	kindHead   = "HEAD"
+	kindSegs   = "SEGS"
 	kindLead   = "LEAD"
 	kindPrune  = "PRUNE"
 	kindDir    = "DIR"
@@ -79,11 +81,29 @@ func splitRecordKey(key string) (scope audit.Scope, id audit.ID, ok bool) {
 	return scope, id, err == nil && id.String() == key[at+1:]
 }
 
-func fenceKey(partition string, sequence int64) string {
-	return kindFence + "#" + partition + "#" + strconv.FormatInt(sequence, 10)
+func fenceKey(partition, segment string, sequence int64) string {
+	key := kindFence + "#" + partition + "#"
+	if segment != "" {
+		key += escape(segment) + "/"
+	}
+	return key + strconv.FormatInt(sequence, 10)
 }
 
-func headKey(partition string) string { return kindHead + "#" + partition + "#" }
+// splitFenceKey reads what of a fence's key comes after the partition.
+func splitFenceKey(key string) (segment string, sequence int64, ok bool) {
+	key = key[strings.LastIndexByte(key, '#')+1:]
+	if at := strings.LastIndexByte(key, '/'); at >= 0 {
+		segment, key = unescape(key[:at]), key[at+1:]
+	}
+	sequence, err := strconv.ParseInt(key, 10, 64)
+	return segment, sequence, err == nil
+}
+
+func headKey(partition, segment string) string {
+	return kindHead + "#" + partition + "#" + escape(segment)
+}
+
+func segmentsKey(partition string) string { return kindSegs + "#" + partition + "#" }
 
 func leadKey(partition string) string { return kindLead + "#" + partition + "#" }
 

@@ -187,15 +187,9 @@ func (l *lane) refuse(some []*ticket) {
 func (l *lane) take() []*ticket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, actions, size := 0, 1, fenceRoom // the head
-	ids := map[audit.ID]bool{}
-	for _, t := range l.queue {
-		actions += actionsOf(t.rec)
-		size += t.size + fenceRoom
-		if n > 0 && (actions > maxActions || size > maxTransaction || ids[t.rec.ID]) {
-			break
-		}
-		ids[t.rec.ID] = true
+	room := newRoom()
+	n := 0
+	for n < len(l.queue) && room.takes(l.queue[n].rec, l.queue[n].size) {
 		n++
 	}
 	if n == 0 {
@@ -207,4 +201,26 @@ func (l *lane) take() []*ticket {
 		l.queue = nil
 	}
 	return some
+}
+
+// room is what is left of a transaction.
+type room struct {
+	records, actions, size int
+	ids                    map[audit.ID]bool
+}
+
+// newRoom is that of a transaction with a head.
+func newRoom() *room { return &room{actions: 1, size: fenceRoom, ids: map[audit.ID]bool{}} }
+
+// takes reports whether a record of that size fits in, and adds it; the first one
+// always does.
+func (m *room) takes(r *audit.Record, size int) bool {
+	m.actions += actionsOf(r)
+	m.size += size + fenceRoom
+	if m.records > 0 && (m.actions > maxActions || m.size > maxTransaction || m.ids[r.ID]) {
+		return false
+	}
+	m.ids[r.ID] = true
+	m.records++
+	return true
 }

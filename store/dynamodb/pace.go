@@ -64,7 +64,7 @@ func (l *lane) listen(ctx context.Context) error {
 	var last chain.Head
 	var since time.Time
 	for {
-		head, err := l.s.readHead(ctx, l.part, l.scope)
+		head, err := l.s.readHead(ctx, l.part, chain.Key{Scope: l.scope})
 		if err != nil {
 			return err
 		}

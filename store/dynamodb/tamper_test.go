@@ -70,11 +70,11 @@ func TestTampering(t *testing.T) {
 			}
 		}, 10, chain.ReasonDuplicate},
 		{"the head set back", func(t *testing.T, s *Store, recs []*audit.Record) {
-			set(t, s, headKey(part), attrLast, int64(50))
-			set(t, s, headKey(part), attrHash, recs[49].Hash[:])
+			set(t, s, headKey(part, ""), attrLast, int64(50))
+			set(t, s, headKey(part, ""), attrHash, recs[49].Hash[:])
 		}, 51, chain.ReasonBeyond},
 		{"the head gone", func(t *testing.T, s *Store, recs []*audit.Record) {
-			if _, err := s.client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(s.opt.TableName), Key: keyOf(headKey(part))}); err != nil {
+			if _, err := s.client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: aws.String(s.opt.TableName), Key: keyOf(headKey(part, ""))}); err != nil {
 				t.Fatal(err)
 			}
 		}, 1, chain.ReasonBeyond},

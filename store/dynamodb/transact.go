@@ -80,29 +80,35 @@ func (l *lane) build(entries []*entry, holds []*audit.Query) *transaction {
 		return nil
 	}
 	t.head = chain.Seal(l.head, fit)
-	table := aws.String(l.s.opt.TableName)
+	l.s.fill(t, l.part, l.head, entries, holds)
+	return t
+}
+
+// fill makes the items of a transaction that takes the chain from a head to that
+// of the transaction. Entries that have their verdict are left out.
+func (s *Store) fill(t *transaction, part string, from chain.Head, entries []*entry, holds []*audit.Query) {
+	table := aws.String(s.opt.TableName)
 	t.put(nil, false, &types.Put{TableName: table, Item: item{
-		attrID: text(headKey(l.part)), attrLast: number(t.head.Sequence), attrHash: binary(t.head.Hash[:]), attrMark: binary(t.mark),
+		attrID: text(headKey(part, t.head.Segment)), attrLast: number(t.head.Sequence), attrHash: binary(t.head.Hash[:]), attrMark: binary(t.mark),
 	}, ConditionExpression: ifNew})
-	if l.head.Sequence > 0 {
+	if from.Sequence > 0 {
 		head := t.in.TransactItems[0].Put
 		head.ConditionExpression = aws.String("#last = :last AND #hash = :hash")
 		head.ExpressionAttributeNames = map[string]string{"#last": attrLast, "#hash": attrHash}
-		head.ExpressionAttributeValues = item{":last": number(l.head.Sequence), ":hash": binary(l.head.Hash[:])}
+		head.ExpressionAttributeValues = item{":last": number(from.Sequence), ":hash": binary(from.Hash[:])}
 	}
 	for _, e := range entries {
 		if e.result.Err != nil {
 			continue
 		}
-		m, d := l.s.stamped(e.rec, holds)
-		t.put(e, false, &types.Put{TableName: table, Item: fenceItem(l.part, e.rec, t.mark, d), ConditionExpression: ifNew})
+		m, d := s.stamped(e.rec, holds)
+		t.put(e, false, &types.Put{TableName: table, Item: fenceItem(part, e.rec, t.mark, d), ConditionExpression: ifNew})
 		t.put(e, true, &types.Put{TableName: table, Item: m, ConditionExpression: ifNew})
 		if e.rec.Kind == audit.KindPrune {
 			t.put(e, false, &types.Put{TableName: table, Item: pruneItem(e.rec)})
 		}
 	}
 	t.in.ClientRequestToken = aws.String(hex.EncodeToString(t.mark))
-	return t
 }
 
 func (t *transaction) put(e *entry, rec bool, put *types.Put) {
@@ -119,7 +125,7 @@ func (t *transaction) put(e *entry, rec bool, put *types.Put) {
 // found in the index over time, at the time from which the record may be gone.
 func fenceItem(part string, r *audit.Record, mark []byte, d due) item {
 	m := item{
-		attrID: text(fenceKey(part, r.Sequence)), attrRecord: text(recordKey(part, r.ID)),
+		attrID: text(fenceKey(part, r.Segment, r.Sequence)), attrRecord: text(recordKey(part, r.ID)),
 		attrHash: binary(bytes.Clone(r.Hash[:])), attrMark: binary(mark),
 	}
 	if !r.PrevHash.IsZero() {
@@ -148,20 +154,20 @@ const (
 
 // send makes the transaction and says how it ended. After an answer that was
 // lost, the same request under the same token tells: DynamoDB does it once.
-func (l *lane) send(ctx context.Context, t *transaction) (verdict, error) {
-	_, again, err := call(ctx, l.s, l.s.client.TransactWriteItems, t.in)
+func (s *Store) send(ctx context.Context, t *transaction) (verdict, error) {
+	_, again, err := call(ctx, s, s.client.TransactWriteItems, t.in)
 	if err == nil {
 		return done, nil
 	}
 	var canceled *types.TransactionCanceledException
 	if !errors.As(err, &canceled) {
-		return failed, l.s.translate(ctx, err, 1)
+		return failed, s.translate(ctx, err, 1)
 	}
-	return l.judge(t, canceled.CancellationReasons, again, err)
+	return s.judge(t, canceled.CancellationReasons, again, err)
 }
 
 // judge reads the reasons, of which there is one for each action.
-func (l *lane) judge(t *transaction, reasons []types.CancellationReason, again bool, cause error) (verdict, error) {
+func (s *Store) judge(t *transaction, reasons []types.CancellationReason, again bool, cause error) (verdict, error) {
 	v := failed
 	moved, fenced := false, false
 	var found []int
@@ -189,11 +195,11 @@ func (l *lane) judge(t *transaction, reasons []types.CancellationReason, again b
 	case moved:
 		return behind, nil
 	case fenced:
-		return failed, &audit.Error{Code: audit.CodeInternal, Message: l.s.name() + ": a chain goes on after its head, so nothing can be appended to it", Cause: cause}
+		return failed, &audit.Error{Code: audit.CodeInternal, Message: s.name() + ": a chain goes on after its head, so nothing can be appended to it", Cause: cause}
 	case len(found) > 0:
 		return taken, nil
 	case v == failed:
-		return failed, &audit.Error{Code: audit.CodeInternal, Message: l.s.name() + " canceled a transaction", Cause: cause}
+		return failed, &audit.Error{Code: audit.CodeInternal, Message: s.name() + " canceled a transaction", Cause: cause}
 	}
 	return v, nil
 }
@@ -239,7 +245,7 @@ func (l *lane) advance(ctx context.Context, entries []*entry, attempt int) error
 		}
 	}
 	if !l.known {
-		head, err := l.s.readHead(ctx, l.part, l.scope)
+		head, err := l.s.readHead(ctx, l.part, chain.Key{Scope: l.scope})
 		if err != nil {
 			return err
 		}
@@ -254,7 +260,7 @@ func (l *lane) advance(ctx context.Context, entries []*entry, attempt int) error
 		return nil
 	}
 	began := time.Now()
-	v, err := l.send(ctx, t)
+	v, err := l.s.send(ctx, t)
 	l.pace.note(time.Since(began))
 	switch v {
 	case done:

@@ -21,11 +21,15 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 		return err
 	}
 	defer done()
-	if key.Segment != "" || to < from {
+	if to < from {
 		return nil
 	}
 	part := partition(key.Scope)
 	if err := s.accountBeforeReading(ctx, part); err != nil {
+		return err
+	}
+	inChain, err := s.inChain(ctx, part, key)
+	if err != nil {
 		return err
 	}
 	in := &dynamodb.QueryInput{
@@ -41,13 +45,18 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 		if err := s.interrupted(ctx); err != nil {
 			return err
 		}
-		recs := make([]*audit.Record, len(items))
-		for i, m := range items {
+		recs := make([]*audit.Record, 0, len(items))
+		for _, m := range items {
 			r, err := decode(m)
 			if err != nil {
 				return err
 			}
-			recs[i] = r
+			if inChain(r) {
+				recs = append(recs, r)
+			}
+		}
+		if len(recs) == 0 {
+			return nil
 		}
 		return fn(recs)
 	})

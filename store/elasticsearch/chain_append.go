@@ -85,7 +85,7 @@ func (l *lane) commit(entries []*entry) {
 // attempt makes one batch; moved says that the head was another one.
 func (l *lane) attempt(ctx context.Context, entries []*entry) (moved bool, err error) {
 	if !l.known {
-		if l.head, l.seat, err = l.s.readHead(ctx, l.scope); err != nil {
+		if l.head, l.seat, err = l.s.readHead(ctx, l.key()); err != nil {
 			return false, err
 		}
 		// Whoever wrote it may have written to a generation that is not known here.
@@ -108,10 +108,8 @@ func (l *lane) attempt(ctx context.Context, entries []*entry) (moved bool, err e
 		return false, nil
 	}
 	last := chain.Seal(l.head.chain(), recs)
-	next := head{
-		Namespace: l.scope.Namespace, Tenant: l.scope.Tenant, Sequence: last.Sequence, Hash: last.Hash,
-		Batch: pack(recs), Mark: newMark(),
-	}
+	next := headOf(last)
+	next.Batch, next.Mark = pack(recs), newMark()
 	if moved, err = l.write(ctx, next); moved || err != nil {
 		return moved, err
 	}
@@ -124,10 +122,10 @@ func (l *lane) attempt(ctx context.Context, entries []*entry) (moved bool, err e
 
 // write puts a head in the place of the one that was read.
 func (l *lane) write(ctx context.Context, next head) (moved bool, err error) {
-	at, moved, err := l.s.writeMeta(ctx, headID(l.scope), &metaDoc{Type: "head", Head: &next}, l.seat)
+	at, moved, err := l.s.writeMeta(ctx, headID(l.key()), &metaDoc{Type: "head", Head: &next}, l.seat)
 	if err != nil && audit.Retryable(err) && ctx.Err() == nil {
 		// No answer came: what is there tells whether it was written.
-		doc, now, e := l.s.getMeta(ctx, headID(l.scope))
+		doc, now, e := l.s.getMeta(ctx, headID(l.key()))
 		switch {
 		case e != nil:
 			return false, errors.Join(err, e)
@@ -156,7 +154,7 @@ func (l *lane) tidy() {
 	defer cancel()
 	bare := l.head
 	bare.Batch, bare.Mark = nil, nil
-	at, moved, err := l.s.writeMeta(ctx, headID(l.scope), &metaDoc{Type: "head", Head: &bare}, l.seat)
+	at, moved, err := l.s.writeMeta(ctx, headID(l.key()), &metaDoc{Type: "head", Head: &bare}, l.seat)
 	if moved || err != nil {
 		l.known = false // the next batch reads it again
 		return

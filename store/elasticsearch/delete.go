@@ -164,18 +164,18 @@ func (s *Store) victims(ctx context.Context, cut *audit.Cut, limit int) (out []v
 // remove deletes records and says how many of them it was that deleted them.
 func (s *Store) remove(ctx context.Context, found []victim, reason string) (int, error) {
 	var outside []victim
-	chains := map[audit.Scope][]victim{}
-	var order []audit.Scope
+	chains := map[chain.Key][]victim{}
+	var order []chain.Key
 	for _, v := range found {
 		if v.rec.Sequence == 0 {
 			outside = append(outside, v)
 			continue
 		}
-		scope := v.rec.Scope()
-		if chains[scope] == nil {
-			order = append(order, scope)
+		key := chain.KeyOf(v.rec)
+		if chains[key] == nil {
+			order = append(order, key)
 		}
-		chains[scope] = append(chains[scope], v)
+		chains[key] = append(chains[key], v)
 	}
 	deleted, err := s.expunge(ctx, outside)
 	if err != nil {
@@ -183,13 +183,13 @@ func (s *Store) remove(ctx context.Context, found []victim, reason string) (int,
 	}
 	// One bulk for the short ends of many chains: in it, too, each is in order.
 	var inside []victim
-	for _, scope := range order {
-		some := chains[scope]
+	for _, key := range order {
+		some := chains[key]
 		slices.SortFunc(some, func(a, b victim) int { return int(a.rec.Sequence - b.rec.Sequence) })
 		if some, err = s.present(ctx, some); err != nil {
 			return deleted, err
 		}
-		if err := s.anchor(ctx, scope, some, reason); err != nil {
+		if err := s.anchor(ctx, key, some, reason); err != nil {
 			return deleted, err
 		}
 		inside = append(inside, some...)
@@ -262,20 +262,20 @@ func (s *Store) seats(ctx context.Context, index string, ids []string) ([]seat, 
 	return out, nil
 }
 
-// anchor appends to the chain what stands for records that are removed from it,
-// which are in order.
-func (s *Store) anchor(ctx context.Context, scope audit.Scope, removed []victim, reason string) error {
+// anchor appends what stands for records that are removed from a chain, which are
+// in order: to that chain, or to the scope's own where it is a segment.
+func (s *Store) anchor(ctx context.Context, key chain.Key, removed []victim, reason string) error {
 	links := make([]chain.Link, len(removed))
 	for i, v := range removed {
 		links[i] = chain.Link{Sequence: v.rec.Sequence, PrevHash: v.rec.PrevHash, Hash: v.rec.Hash}
 	}
-	return s.anchorRuns(ctx, scope, chain.Runs(links), reason)
+	return s.anchorRuns(ctx, key, chain.Runs(links), reason)
 }
 
-func (s *Store) anchorRuns(ctx context.Context, scope audit.Scope, all []chain.Run, reason string) error {
+func (s *Store) anchorRuns(ctx context.Context, key chain.Key, all []chain.Run, reason string) error {
 	var entries []*entry
 	for runs := range slices.Chunk(all, chain.MaxRuns) {
-		a := chain.Anchor(chain.Key{Scope: scope}, runs, reason, s.opt.Now())
+		a := chain.Anchor(key, runs, reason, s.opt.Now())
 		entries = append(entries, &entry{rec: a, at: []int{0}, id: documentID(a.Ref())})
 	}
 	if err := s.lanes.deliver(ctx, s, entries); err != nil {

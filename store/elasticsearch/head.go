@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -27,19 +28,30 @@ import (
 type head struct {
 	Namespace string       `json:"namespace"`
 	Tenant    string       `json:"tenant"`
-	Sequence  int64        `json:"sequence"` // of the last record, the batch included
+	Segment   string       `json:"segment,omitempty"` // of a chain that was copied here, see segment.go
+	Sequence  int64        `json:"sequence"`          // of the last record, the batch included
 	Hash      audit.Digest `json:"hash"`
 	Batch     []byte       `json:"batch,omitempty"` // records that may not be in the index yet, see pack
 	Mark      []byte       `json:"mark,omitempty"`  // of the write, to know one's own again
 }
 
 func (h *head) chain() chain.Head {
-	return chain.Head{Key: chain.Key{Scope: audit.Scope{Namespace: h.Namespace, Tenant: h.Tenant}}, Sequence: h.Sequence, Hash: h.Hash}
+	return chain.Head{Key: chain.Key{Scope: audit.Scope{Namespace: h.Namespace, Tenant: h.Tenant}, Segment: h.Segment}, Sequence: h.Sequence, Hash: h.Hash}
 }
 
-func headID(scope audit.Scope) string {
-	sum := scopeHash(scope)
-	return "head/" + base64.RawURLEncoding.EncodeToString(sum[:])
+// headOf makes the document of a head without a batch.
+func headOf(h chain.Head) head {
+	return head{Namespace: h.Namespace, Tenant: h.Tenant, Segment: h.Segment, Sequence: h.Sequence, Hash: h.Hash}
+}
+
+func headID(key chain.Key) string {
+	sum := scopeHash(key.Scope)
+	id := "head/" + base64.RawURLEncoding.EncodeToString(sum[:])
+	if key.Segment != "" {
+		sum := sha256.Sum256([]byte(key.Segment))
+		id += "/" + base64.RawURLEncoding.EncodeToString(sum[:16])
+	}
+	return id
 }
 
 func newMark() []byte {
@@ -86,13 +98,13 @@ func unpack(batch []byte) ([]*audit.Record, error) {
 
 // readHead reads the head of a chain as it is at this moment, and writes what its
 // batch still lacks. It is empty where there is no chain.
-func (s *Store) readHead(ctx context.Context, scope audit.Scope) (head, seat, error) {
-	doc, at, err := s.getMeta(ctx, headID(scope))
+func (s *Store) readHead(ctx context.Context, key chain.Key) (head, seat, error) {
+	doc, at, err := s.getMeta(ctx, headID(key))
 	if err != nil {
 		return head{}, seat{}, err
 	}
 	if doc == nil || doc.Head == nil {
-		return head{Namespace: scope.Namespace, Tenant: scope.Tenant}, at, nil
+		return headOf(chain.Head{Key: key}), at, nil
 	}
 	return *doc.Head, at, s.complete(ctx, doc.Head.Batch)
 }
@@ -137,11 +149,7 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) ([]chain.Head, er
 	}
 	defer done()
 	if scope != nil {
-		h, _, err := s.readHead(ctx, *scope)
-		if err != nil || h.Sequence == 0 {
-			return nil, err
-		}
-		return []chain.Head{h.chain()}, nil
+		return s.headsOf(ctx, *scope)
 	}
 	if err := s.refresh(ctx, s.metaIndex()); err != nil {
 		return nil, err
@@ -149,7 +157,7 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) ([]chain.Head, er
 	var heads []chain.Head
 	var after []any
 	for {
-		body := object{"query": term("type", "head"), "sort": []any{object{"key": "asc"}}, "size": maxHits, "track_total_hits": false, "_source": []string{"head.namespace", "head.tenant", "head.sequence", "head.hash", "head.mark"}}
+		body := object{"query": term("type", "head"), "sort": []any{object{"key": "asc"}}, "size": maxHits, "track_total_hits": false, "_source": []string{"head.namespace", "head.tenant", "head.segment", "head.sequence", "head.hash", "head.mark"}}
 		if after != nil {
 			body["search_after"] = after
 		}
@@ -164,7 +172,7 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) ([]chain.Head, er
 			}
 			h := *doc.Head
 			if h.Mark != nil { // it has a batch
-				if h, _, err = s.readHead(ctx, h.chain().Scope); err != nil {
+				if h, _, err = s.readHead(ctx, h.chain().Key); err != nil {
 					return nil, err
 				}
 			}
@@ -176,7 +184,7 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) ([]chain.Head, er
 		}
 	}
 	slices.SortFunc(heads, func(a, b chain.Head) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Tenant, b.Tenant))
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Segment, b.Segment))
 	})
 	return heads, nil
 }

@@ -13,11 +13,12 @@ import (
 // metaDoc is a document beside the records: a kept document, the head of a
 // chain, or a note of our own.
 type metaDoc struct {
-	Type   string `json:"type"` // kept, head or far
-	Key    string `json:"key"`
-	Value  []byte `json:"value,omitempty"`  // of a kept document
-	Number int64  `json:"number,omitempty"` // of a note
-	Head   *head  `json:"head,omitempty"`
+	Type     string   `json:"type"` // kept, head, segments or far
+	Key      string   `json:"key"`
+	Value    []byte   `json:"value,omitempty"`  // of a kept document
+	Number   int64    `json:"number,omitempty"` // of a note
+	Head     *head    `json:"head,omitempty"`
+	Segments []string `json:"segments,omitempty"` // of a scope, beside its own chain
 }
 
 // seat is the state of a document that a write is compared with; the zero seat

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/chain"
 )
 
 // A lane writes one chain for this process. Records that arrive while a batch is
@@ -14,8 +15,9 @@ import (
 // one process never race with one another, and the more there are the fuller the
 // batches. Processes race by the head document.
 type lane struct {
-	s     *Store
-	scope audit.Scope
+	s       *Store
+	scope   audit.Scope
+	segment string // only of a lane that takes in a chain
 
 	mu      sync.Mutex
 	queue   []*ticket
@@ -27,6 +29,9 @@ type lane struct {
 	seat  seat
 	known bool // whether head is what was stored last, as far as we know
 }
+
+// key names the chain of the lane.
+func (l *lane) key() chain.Key { return chain.Key{Scope: l.scope, Segment: l.segment} }
 
 // ticket is an entry that waits in a lane.
 type ticket struct {
@@ -226,26 +231,32 @@ func (l *lane) refuse(some []*ticket) {
 	}
 }
 
-// take takes from the queue what fits into one batch, and no id twice, as several
-// callers may deliver the same record.
+// take takes from the queue what fits into one batch.
 func (l *lane) take() []*ticket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, size := 0, 0
-	ids := map[audit.ID]bool{}
-	for _, t := range l.queue {
-		size += sizeOf(t.rec)
-		if n > 0 && (n >= maxBatch || size > maxBatchBytes || ids[t.rec.ID]) {
-			break
-		}
-		ids[t.rec.ID] = true
-		n++
-	}
+	n := fitting(len(l.queue), func(i int) *audit.Record { return l.queue[i].rec })
 	some := l.queue[:n:n]
 	if l.queue = l.queue[n:]; len(l.queue) == 0 {
 		l.queue = nil
 	}
 	return some
+}
+
+// fitting is how many of n records one batch takes: no id twice, as several callers
+// may deliver the same record.
+func fitting(n int, rec func(i int) *audit.Record) int {
+	size := 0
+	ids := map[audit.ID]bool{}
+	for i := range n {
+		r := rec(i)
+		size += sizeOf(r)
+		if i > 0 && (i >= maxBatch || size > maxBatchBytes || ids[r.ID]) {
+			return i
+		}
+		ids[r.ID] = true
+	}
+	return n
 }
 
 // sizeOf is about the size of a record.

@@ -232,22 +232,22 @@ func (s *Store) moveOwn(ctx context.Context, index string) error {
 
 // anchorIndex stores the anchors of every chain that has records in an index.
 func (s *Store) anchorIndex(ctx context.Context, index, reason string) error {
-	var scope audit.Scope
+	var key chain.Key
 	var runs []chain.Run
 	flush := func() error {
-		err := s.anchorRuns(ctx, scope, runs, reason)
+		err := s.anchorRuns(ctx, key, runs, reason)
 		runs = nil
 		return err
 	}
 	order := []any{
 		object{"namespace": object{"order": "asc", "missing": "_first"}}, object{"tenant": object{"order": "asc", "missing": "_first"}},
-		object{"sequence": "asc"}, object{"id": "asc"},
+		object{"segment": object{"order": "asc", "missing": "_first"}}, object{"sequence": "asc"}, object{"id": "asc"},
 	}
 	var after []any
 	for {
 		body := object{
 			"query": (&where{must: []any{isEvent(), exists("sequence")}}).query(), "sort": order, "size": 5000, "track_total_hits": false,
-			"_source": []string{"namespace", "tenant", "sequence", "prev_hash", "hash"},
+			"_source": []string{"namespace", "tenant", "segment", "sequence", "prev_hash", "hash"},
 		}
 		if after != nil {
 			body["search_after"] = after
@@ -265,11 +265,11 @@ func (s *Store) anchorIndex(ctx context.Context, index, reason string) error {
 			if err != nil {
 				return err
 			}
-			if r.Scope() != scope || len(runs) == chain.MaxRuns {
+			if chain.KeyOf(r) != key || len(runs) == chain.MaxRuns {
 				if err := flush(); err != nil {
 					return err
 				}
-				scope = r.Scope()
+				key = chain.KeyOf(r)
 			}
 			if n := len(runs); n > 0 && runs[n-1].Last+1 == r.Sequence {
 				runs[n-1].Last, runs[n-1].Hash = r.Sequence, r.Hash

@@ -47,14 +47,15 @@ func (s *Store) DeleteExpired(ctx context.Context, cut audit.Cut, limit int) (in
 	return len(gone), nil
 }
 
-// anchor writes the removed links of one chain down in that chain.
+// anchor writes the removed links of one chain down, in the scope's own chain where
+// it is a segment, which nobody adds to here.
 func (s *Store) anchor(key chain.Key, removed []chain.Link, reason string) {
 	slices.SortFunc(removed, func(a, b chain.Link) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	now := s.now()
 	var anchors []*audit.Record
 	for runs := range slices.Chunk(chain.Runs(removed), chain.MaxRuns) {
 		a := chain.Anchor(key, runs, reason, now)
-		s.seal(key, a)
+		s.seal(chain.Key{Scope: key.Scope}, a)
 		s.byRef[a.Ref()] = a
 		anchors = append(anchors, a)
 	}

@@ -23,7 +23,7 @@ func TestPlansOfTheWritePath(t *testing.T) {
 		{"between", idsBetween, fmt.Sprintf("'%s', '%s', 100", low, high), `_id_scope_idx`},
 		{"among", idsAmong, fmt.Sprintf("'{%s, %s}'", low, high), `_id_scope_idx`},
 		{"heads", headsOf, "'{1, 2}'", `_batches_pkey`},
-		{"walk", walkPage, fmt.Sprintf("1, 5, 10000, '%s', 'infinity', 1000, 256", low), `_scope_sequence_idx`},
+		{"walk", walkOwn, fmt.Sprintf("1, 5, 10000, '%s', 'infinity', 1000, 256", low), `_scope_sequence_idx`},
 	} {
 		c.must(t, `BEGIN`)
 		c.must(t, strings.ReplaceAll(writeSettings, "$1::text", "'0'"))

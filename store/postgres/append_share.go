@@ -80,25 +80,30 @@ const attempts = 6
 // store stores the items in one transaction, and where PostgreSQL refuses one
 // of them, in one for each half.
 func (s *Store) store(ctx context.Context, items []*item, results []audit.Result, chained bool) error {
+	err := s.patient(ctx, func() error { return s.attempt(ctx, items, results, chained) })
+	if !refused(err) {
+		return err
+	}
+	if len(items) == 1 {
+		results[items[0].at] = audit.Result{Err: translate(ctx, err)}
+		return nil
+	}
+	// One half after the other: the order of the chain is that of the batch.
+	half := len(items) / 2
+	if err := s.store(ctx, items[:half], results, chained); err != nil {
+		return err
+	}
+	return s.store(ctx, items[half:], results, chained)
+}
+
+// patient makes a transaction again that another one got in the way of.
+func (s *Store) patient(ctx context.Context, transaction func() error) error {
 	for n := 1; ; n++ {
-		err := s.attempt(ctx, items, results, chained)
-		switch {
-		case err == nil:
-			return nil
-		case refused(err):
-			if len(items) == 1 {
-				results[items[0].at] = audit.Result{Err: translate(ctx, err)}
-				return nil
-			}
-			// One half after the other: the order of the chain is that of the batch.
-			half := len(items) / 2
-			if err := s.store(ctx, items[:half], results, chained); err != nil {
-				return err
-			}
-			return s.store(ctx, items[half:], results, chained)
-		case !contended(err):
+		err := transaction()
+		if err == nil || !contended(err) {
 			return err
-		case n == attempts:
+		}
+		if n == attempts {
 			return audit.Unavailable("other writers got in the way too often", err)
 		}
 		// Only somebody without our locks can be the reason, so we step aside.
@@ -112,7 +117,13 @@ func (s *Store) store(ctx context.Context, items []*item, results []audit.Result
 
 // attempt is one transaction.
 func (s *Store) attempt(ctx context.Context, items []*item, results []audit.Result, chained bool) error {
-	leave, err := s.doors.enter(ctx, keysOf(items))
+	return s.transact(ctx, &writing{chained: chained}, items, results)
+}
+
+// transact makes a writing a transaction of its own.
+func (s *Store) transact(ctx context.Context, w *writing, items []*item, results []audit.Result) error {
+	w.s, w.begin, w.commit = s, true, true
+	leave, err := s.doors.enter(ctx, w.keys(items))
 	if err != nil {
 		return err
 	}
@@ -128,7 +139,7 @@ func (s *Store) attempt(ctx context.Context, items []*item, results []audit.Resu
 		return err
 	}
 	defer conn.Release() // which closes a connection whose transaction is still open
-	w := writing{s: s, conn: conn.Conn(), chained: chained, begin: true, commit: true}
+	w.conn = conn.Conn()
 	verdicts, err := w.append(ctx, items)
 	if err != nil {
 		if !w.conn.IsClosed() && ctx.Err() == nil {

@@ -22,6 +22,7 @@ type writing struct {
 	// begin and commit make it a transaction of its own. Without them it is part
 	// of one, which is at READ COMMITTED, and the caller's to roll back.
 	begin, commit bool
+	restore       *restoring // nil where the records get their places here
 }
 
 // beginWrite: what a transaction sees must not be older than its locks.
@@ -60,6 +61,9 @@ func (w *writing) append(ctx context.Context, items []*item) ([]audit.Result, er
 	if err != nil {
 		return nil, err
 	}
+	if err := w.restore.compare(links); err != nil {
+		return nil, err
+	}
 	if err := k.load(ctx, w); err != nil {
 		return nil, err
 	}
@@ -67,13 +71,16 @@ func (w *writing) append(ctx context.Context, items []*item) ([]audit.Result, er
 	fresh := make([]*item, 0, len(items))
 	for i, it := range items {
 		if old := k.stored(it); old != nil {
+			if w.restore != nil {
+				return nil, chain.TakenID(it.rec)
+			}
 			verdicts[i] = verdict(old, it.rec)
 		} else if k.first(it) {
 			fresh = append(fresh, it)
 		}
 	}
 	if err := w.rows(ctx, fresh, links, block); err != nil {
-		if w.chained {
+		if w.chained && w.restore == nil {
 			for _, it := range fresh {
 				unlink(it.rec)
 			}
@@ -107,17 +114,24 @@ func (w *writing) prepare(ctx context.Context, items []*item, k *known) (links, 
 		b.Queue(beginWrite)
 		b.Queue(writeSettings, timeoutSetting(w.s.opt.StatementTimeout))
 	}
-	b.Queue(lockScopes, w.s.lockIDs(keysOf(items)))
+	b.Queue(lockScopes, w.s.lockIDs(w.keys(items)))
 	chains := links{}
 	if w.chained {
 		var scopes []int32
+		if r := w.restore; r != nil {
+			chains[r.scope], scopes = &link{head: chain.Head{Key: r.from.Key}}, []int32{r.scope}
+		}
 		for _, it := range items {
 			if chains[it.scope] == nil {
 				chains[it.scope] = &link{head: chain.Head{Key: chain.Key{Scope: it.rec.Scope()}}}
 				scopes = append(scopes, it.scope)
 			}
 		}
-		b.Queue(w.s.sql(headsOf), scopes).Query(func(rows pgx.Rows) error {
+		ask, args := headsOf, []any{scopes}
+		if w.restore != nil && w.restore.from.Segment != "" {
+			ask, args = headOfSegment, append(args, w.restore.from.Segment)
+		}
+		b.Queue(w.s.sql(ask), args...).Query(func(rows pgx.Rows) error {
 			for rows.Next() {
 				var scope int32
 				var sequence int64
@@ -155,7 +169,7 @@ func (w *writing) prepare(ctx context.Context, items []*item, k *known) (links, 
 func (w *writing) rows(ctx context.Context, fresh []*item, chains links, block int32) error {
 	if len(fresh) > 0 {
 		var place func(*item)
-		if w.chained {
+		if w.chained && w.restore == nil {
 			var one [1]*audit.Record
 			place = func(it *item) {
 				l := chains[it.scope]
@@ -174,8 +188,11 @@ func (w *writing) rows(ctx context.Context, fresh []*item, chains links, block i
 		}
 	}
 	var b pgx.Batch
-	if len(fresh) > 0 {
+	w.restore.advance(chains)
+	if w.chained {
 		w.queueHeads(&b, chains)
+	}
+	if len(fresh) > 0 {
 		b.Queue(w.s.sql(insertStale), hoursOf(fresh))
 	}
 	if w.commit {
@@ -208,6 +225,10 @@ func (w *writing) queueHeads(b *pgx.Batch, chains links) {
 	var hashes [][]byte
 	for scope, l := range chains {
 		if l.first == 0 {
+			continue
+		}
+		if l.head.Segment != "" {
+			b.Queue(w.s.sql(insertSegment), scope, l.head.Segment, l.first, l.head.Sequence, l.head.Hash[:])
 			continue
 		}
 		scopes, firsts = append(scopes, scope), append(firsts, l.first)

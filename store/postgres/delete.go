@@ -68,7 +68,7 @@ type deletion struct {
 type doomed struct {
 	table uint32 // the partition
 	tid   string // the place in it
-	scope int32
+	chain ofChain
 	hour  int64 // in which it occurred, in seconds since 1970
 	link  chain.Link
 }
@@ -83,7 +83,7 @@ func (d *deletion) find(ctx context.Context, due *due, table string, limit int) 
 	if err := d.s.due(&w, due); err != nil {
 		return err
 	}
-	sql := `SELECT r.tableoid, r.ctid::text, r.scope, r.occurred_at, coalesce(r.sequence, 0), r.prev_hash, r.hash FROM ` + table +
+	sql := `SELECT r.tableoid, r.ctid::text, r.scope, coalesce(r.segment, ''), r.occurred_at, coalesce(r.sequence, 0), r.prev_hash, r.hash FROM ` + table +
 		` r WHERE ` + w.text() + ` ORDER BY ` + due.order + ` LIMIT ` + w.arg(limit) + ` FOR UPDATE OF r`
 	rows, err := d.tx.Query(ctx, sql, w.args...)
 	if err != nil {
@@ -92,7 +92,7 @@ func (d *deletion) find(ctx context.Context, due *due, table string, limit int) 
 	var r doomed
 	var at time.Time
 	var prev, hash []byte
-	_, err = pgx.ForEachRow(rows, []any{&r.table, &r.tid, &r.scope, &at, &r.link.Sequence, &prev, &hash}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&r.table, &r.tid, &r.chain.scope, &r.chain.segment, &at, &r.link.Sequence, &prev, &hash}, func() error {
 		r.hour = at.Truncate(time.Hour).Unix()
 		r.link.PrevHash, r.link.Hash = digest(prev), digest(hash)
 		d.list = append(d.list, r)
@@ -112,7 +112,7 @@ func digest(b []byte) (d audit.Digest) {
 // remove deletes what is on the list, and says in which hours that changes the sums.
 func (d *deletion) remove(ctx context.Context) error {
 	tids := map[uint32][]string{}
-	links := map[int32][]chain.Link{}
+	links := map[ofChain][]chain.Link{}
 	var tables []uint32
 	var hours []int64
 	for i := range d.list {
@@ -123,12 +123,12 @@ func (d *deletion) remove(ctx context.Context) error {
 		tids[r.table] = append(tids[r.table], r.tid)
 		hours = append(hours, r.hour)
 		if r.link.Sequence > 0 {
-			links[r.scope] = append(links[r.scope], r.link)
+			links[r.chain] = append(links[r.chain], r.link)
 		}
 	}
-	for scope, l := range links {
+	for key, l := range links {
 		slices.SortFunc(l, func(a, b chain.Link) int { return cmp.Compare(a.Sequence, b.Sequence) })
-		d.anchors[scope] = chain.Runs(l)
+		d.anchors[key] = chain.Runs(l)
 	}
 	slices.Sort(tables)
 	for _, oid := range tables {

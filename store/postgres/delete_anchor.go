@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -11,15 +12,22 @@ import (
 	"github.com/annals-dev/annals/chain"
 )
 
-// anchors are the runs that a transaction removes, by scope, in the order of
-// their sequences.
-type anchors map[int32][]chain.Run
+// anchors are the runs that a transaction removes, by chain, in the order of
+// their sequences. Those of a segment, too, have their anchor in the own chain of
+// the scope.
+type anchors map[ofChain][]chain.Run
+
+// ofChain is a chain by the number of its scope.
+type ofChain struct {
+	scope   int32
+	segment string
+}
 
 // lock takes the locks of the scopes, in the one order of everybody.
 func (a anchors) lock(ctx context.Context, s *Store, tx pgx.Tx) error {
 	items := make([]*item, 0, len(a))
-	for scope := range a {
-		items = append(items, &item{scope: scope})
+	for key := range a {
+		items = append(items, &item{scope: key.scope})
 	}
 	if len(items) == 0 {
 		return nil
@@ -33,13 +41,16 @@ func (a anchors) lock(ctx context.Context, s *Store, tx pgx.Tx) error {
 func (a anchors) store(ctx context.Context, s *Store, tx pgx.Tx, reason string) error {
 	var items []*item
 	now := s.opt.Now()
-	for _, scope := range slices.Sorted(maps.Keys(a)) {
-		name, err := s.scopeName(ctx, tx, scope)
+	keys := slices.SortedFunc(maps.Keys(a), func(a, b ofChain) int {
+		return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.segment, b.segment))
+	})
+	for _, key := range keys {
+		name, err := s.scopeName(ctx, tx, key.scope)
 		if err != nil {
 			return err
 		}
-		for runs := range slices.Chunk(a[scope], chain.MaxRuns) {
-			items = append(items, &item{rec: chain.Anchor(chain.Key{Scope: name}, runs, reason, now), scope: scope, at: len(items)})
+		for runs := range slices.Chunk(a[key], chain.MaxRuns) {
+			items = append(items, &item{rec: chain.Anchor(chain.Key{Scope: name, Segment: key.segment}, runs, reason, now), scope: key.scope, at: len(items)})
 		}
 	}
 	if len(items) == 0 {

@@ -16,13 +16,13 @@ var _ chain.Reader = (*Store)(nil)
 
 const (
 	headOf = `SELECT last_sequence, hash FROM @batches WHERE scope = $1 ORDER BY first_sequence DESC LIMIT 1`
-	linked = `SELECT 1 FROM @records WHERE scope = $1 AND sequence >= 1 LIMIT 1`
+	linked = `SELECT 1 FROM @records r WHERE scope = $1 AND sequence >= 1` + inOwn + ` LIMIT 1`
 	// chainedScopes leaps from one scope to the next by the indexes of chains.
 	chainedScopes = `WITH RECURSIVE leap(scope) AS (
-		SELECT least((SELECT min(scope) FROM @records WHERE sequence >= 1), (SELECT min(scope) FROM @batches))
+		SELECT least((SELECT min(scope) FROM @records WHERE sequence >= 1), (SELECT min(scope) FROM @batches), (SELECT min(scope) FROM @segments))
 		UNION ALL
 		SELECT least((SELECT min(scope) FROM @records WHERE scope > leap.scope AND sequence >= 1),
-			(SELECT min(scope) FROM @batches WHERE scope > leap.scope))
+			(SELECT min(scope) FROM @batches WHERE scope > leap.scope), (SELECT min(scope) FROM @segments WHERE scope > leap.scope))
 		FROM leap WHERE leap.scope IS NOT NULL)
 		SELECT scope FROM leap WHERE scope IS NOT NULL`
 )
@@ -46,10 +46,19 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) ([]chain.Head, er
 				heads = append(heads, h)
 			}
 		}
-		return nil
+		var of *int32
+		if scope != nil {
+			if len(numbers) == 0 {
+				return nil
+			}
+			of = &numbers[0]
+		}
+		segments, err := s.segments(ctx, tx, of)
+		heads = append(heads, segments...)
+		return err
 	})
 	slices.SortFunc(heads, func(a, b chain.Head) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Tenant, b.Tenant))
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Segment, b.Segment))
 	})
 	if err != nil {
 		return nil, s.fail(ctx, err)
@@ -74,7 +83,7 @@ func (s *Store) chains(ctx context.Context, tx pgx.Tx, scope *audit.Scope) ([]in
 	return pgx.CollectRows(rows, pgx.RowTo[int32])
 }
 
-// head gives the head of a scope's chain; ok is false where it has no chain.
+// head gives the head of a scope's own chain; ok is false where it has none.
 func (s *Store) head(ctx context.Context, tx pgx.Tx, number int32) (h chain.Head, ok bool, err error) {
 	if h.Scope, err = s.scopeName(ctx, tx, number); err != nil {
 		return h, false, err

@@ -14,7 +14,7 @@ import (
 )
 
 // schemaVersion is the version that this program wants.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrations bring the tables from one version to the next, each in a
 // transaction. One never changes once it was released.
@@ -36,6 +36,7 @@ func (s *Store) migrations() []*goose.Migration {
 	first = append(first, `INSERT INTO @meta(key, value) VALUES('full_text', '`+strconv.FormatBool(text)+`')`)
 	return []*goose.Migration{
 		goose.NewGoMigration(1, run(first), nil),
+		goose.NewGoMigration(2, run(segmentSchema()), nil),
 	}
 }
 

@@ -138,6 +138,7 @@ type survivors struct {
 	ids       []string
 	scopes    []int32
 	sequences []int64
+	segments  []string
 }
 
 // crowded reports whether more than a few records survive, without a lock.
@@ -235,7 +236,7 @@ func (d *dropping) findSurvivors(ctx context.Context, tx pgx.Tx) error {
 	if err := d.surviving(&w); err != nil {
 		return err
 	}
-	rows, err := tx.Query(ctx, `SELECT r.occurred_at, r.id::text, r.scope, coalesce(r.sequence, 0) FROM ONLY `+d.p.name+` r WHERE `+
+	rows, err := tx.Query(ctx, `SELECT r.occurred_at, r.id::text, r.scope, coalesce(r.sequence, 0), coalesce(r.segment, '') FROM ONLY `+d.p.name+` r WHERE `+
 		w.text()+` LIMIT `+w.arg(keptRecords+1), w.args...)
 	if err != nil {
 		return err
@@ -244,9 +245,11 @@ func (d *dropping) findSurvivors(ctx context.Context, tx pgx.Tx) error {
 	var id string
 	var scope int32
 	var sequence int64
+	var segment string
 	k := &d.kept
-	_, err = pgx.ForEachRow(rows, []any{&at, &id, &scope, &sequence}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&at, &id, &scope, &sequence, &segment}, func() error {
 		k.at, k.ids, k.scopes, k.sequences = append(k.at, at), append(k.ids, id), append(k.scopes, scope), append(k.sequences, sequence)
+		k.segments = append(k.segments, segment)
 		return nil
 	})
 	if err == nil && len(k.ids) > keptRecords {

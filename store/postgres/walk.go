@@ -24,8 +24,15 @@ const (
 // block and the newest there is.
 var walkPage = `SELECT ` + rowColumns + `, r.block, (SELECT last_value / $7::bigint FROM @units)
 	FROM @records r WHERE r.scope = $1 AND r.sequence >= $2 AND r.sequence <= $3
-		AND (r.sequence, r.id, r.occurred_at) > ($2, $4::text::uuid, $5::timestamptz)
-	ORDER BY r.sequence, r.id, r.occurred_at LIMIT $6`
+		AND (r.sequence, r.id, r.occurred_at) > ($2, $4::text::uuid, $5::timestamptz)`
+
+// walkOwn and walkSegment are the pages of the one and of the other.
+var (
+	walkOwn     = walkPage + inOwn + walkOrder
+	walkSegment = walkPage + ` AND r.segment = $8` + walkOrder
+)
+
+const walkOrder = ` ORDER BY r.sequence, r.id, r.occurred_at LIMIT $6`
 
 // step is where a walk has come to.
 type step struct {
@@ -49,7 +56,7 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 	if s.closing.Err() != nil {
 		return audit.ErrClosed
 	}
-	if key.Segment != "" || from > to {
+	if from > to {
 		return nil
 	}
 	number, ok, err := s.scopeNumber(ctx, s.main, key.Scope)
@@ -68,7 +75,7 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 	var failed error
 	go func() {
 		defer close(pieces)
-		failed = s.pieces(reading, &walk{number, before(max(from, 1)), to, bounds}, pieces)
+		failed = s.pieces(reading, &walk{number, key.Segment, before(max(from, 1)), to, bounds}, pieces)
 	}()
 	for piece := range pieces {
 		if err = fn(piece); err != nil {
@@ -86,10 +93,11 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 
 // walk is a walk under way.
 type walk struct {
-	scope  int32
-	at     step // it goes on after
-	to     int64
-	bounds map[int32][2]int64 // of the blocks that had some when it began, in microseconds
+	scope   int32
+	segment string
+	at      step // it goes on after
+	to      int64
+	bounds  map[int32][2]int64 // of the blocks that had some when it began, in microseconds
 }
 
 // allBounds reads the bounds of every block.
@@ -147,8 +155,12 @@ func (s *Store) piece(ctx context.Context, w *walk, limit int) (piece []*audit.R
 		if _, err := tx.Exec(ctx, `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off`); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, s.sql(walkPage), pgx.QueryResultFormats{pgx.BinaryFormatCode},
-			w.scope, w.at.sequence, w.to, w.at.id.String(), w.at.at, limit, int64(s.blockUnits))
+		page := walkOwn
+		args := []any{pgx.QueryResultFormats{pgx.BinaryFormatCode}, w.scope, w.at.sequence, w.to, w.at.id.String(), w.at.at, limit, int64(s.blockUnits)}
+		if w.segment != "" {
+			page, args = walkSegment, append(args, w.segment)
+		}
+		rows, err := tx.Query(ctx, s.sql(page), args...)
 		if err != nil {
 			return err
 		}

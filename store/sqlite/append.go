@@ -147,15 +147,32 @@ func (c *chained) append(recs []*audit.Record) error {
 
 // seal links records of one scope after its head and stores the new head.
 func (b *batch) seal(scope int64, name audit.Scope, recs []*audit.Record) error {
-	head := chain.Head{Key: chain.Key{Scope: name}}
-	_, err := b.one(b.s.sql("SELECT sequence, hash FROM @heads WHERE scope = ?"), func(st *z.Stmt) {
-		head.Sequence = st.ColumnInt64(0)
-		st.ColumnBytes(1, head.Hash[:])
-	}, scope)
+	head, err := b.head(scope, chain.Key{Scope: name})
 	if err != nil {
 		return err
 	}
-	head = chain.Seal(head, recs)
+	return b.setHead(scope, chain.Seal(head, recs))
+}
+
+// head reads the head of a chain; that of a new one has the sequence 0.
+func (b *batch) head(scope int64, key chain.Key) (chain.Head, error) {
+	head := chain.Head{Key: key}
+	sql, args := "SELECT sequence, hash FROM @heads WHERE scope = ?", []any{scope}
+	if key.Segment != "" {
+		sql, args = "SELECT sequence, hash FROM @segments WHERE scope = ? AND segment = ?", append(args, key.Segment)
+	}
+	_, err := b.one(b.s.sql(sql), func(st *z.Stmt) {
+		head.Sequence = st.ColumnInt64(0)
+		st.ColumnBytes(1, head.Hash[:])
+	}, args...)
+	return head, err
+}
+
+func (b *batch) setHead(scope int64, head chain.Head) error {
+	if head.Segment != "" {
+		return b.run(b.s.sql("INSERT INTO @segments(scope, segment, sequence, hash) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(scope, segment) DO UPDATE SET sequence = ?3, hash = ?4"),
+			scope, head.Segment, head.Sequence, head.Hash[:])
+	}
 	return b.run(b.s.sql("INSERT INTO @heads(scope, sequence, hash) VALUES(?1, ?2, ?3) ON CONFLICT(scope) DO UPDATE SET sequence = ?2, hash = ?3"),
 		scope, head.Sequence, head.Hash[:])
 }

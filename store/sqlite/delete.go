@@ -146,30 +146,36 @@ func (s *Store) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// anchor stores the records that stand for the links of those on the list.
+// anchor stores the records that stand for the links of those on the list. Those
+// of a segment, which nobody adds to here, have theirs in the scope's own chain.
 func (s *Store) anchor(ctx context.Context, list []doomed, reason string) error {
-	links := map[int64][]chain.Link{}
-	var scopes []int64
+	type key struct {
+		scope   int64
+		segment string
+	}
+	links := map[key][]chain.Link{}
+	var keys []key
 	for i := range list {
 		r := &list[i]
 		if r.link.Sequence <= 0 {
 			continue
 		}
-		if links[r.scope] == nil {
-			scopes = append(scopes, r.scope)
+		k := key{r.scope, r.segment}
+		if links[k] == nil {
+			keys = append(keys, k)
 		}
-		links[r.scope] = append(links[r.scope], r.link)
+		links[k] = append(links[k], r.link)
 	}
-	slices.Sort(scopes)
+	slices.SortFunc(keys, func(a, b key) int { return cmp.Or(cmp.Compare(a.scope, b.scope), cmp.Compare(a.segment, b.segment)) })
 	type piece struct {
-		scope int64
-		runs  []chain.Run
+		key
+		runs []chain.Run
 	}
 	var pieces []piece
-	for _, scope := range scopes {
-		slices.SortFunc(links[scope], func(a, b chain.Link) int { return cmp.Compare(a.Sequence, b.Sequence) })
-		for runs := range slices.Chunk(chain.Runs(links[scope]), chain.MaxRuns) {
-			pieces = append(pieces, piece{scope, runs})
+	for _, k := range keys {
+		slices.SortFunc(links[k], func(a, b chain.Link) int { return cmp.Compare(a.Sequence, b.Sequence) })
+		for runs := range slices.Chunk(chain.Runs(links[k]), chain.MaxRuns) {
+			pieces = append(pieces, piece{k, runs})
 		}
 	}
 	now := s.opt.Now()
@@ -179,7 +185,7 @@ func (s *Store) anchor(ctx context.Context, list []doomed, reason string) error 
 		if err != nil {
 			return false, err
 		}
-		r := chain.Anchor(chain.Key{Scope: name}, p.runs, reason, now)
+		r := chain.Anchor(chain.Key{Scope: name, Segment: p.segment}, p.runs, reason, now)
 		if err := b.seal(p.scope, name, []*audit.Record{r}); err != nil {
 			return false, err
 		}

@@ -24,7 +24,7 @@ type expiry struct {
 func (s *Store) expired(cut *audit.Cut) (*expiry, error) {
 	e := &expiry{cut: cut, expiredAt: math.MinInt64, before: math.MinInt64}
 	var w where
-	w.add("SELECT r.n, r.scope, ifnull(r.sequence, 0), b.prev_hash, b.hash"+selectRow+"r.n BETWEEN ? AND ? AND r.kind = 'event' AND (0", slotFirst, slotLast)
+	w.add("SELECT r.n, r.scope, ifnull(r.sequence, 0), b.prev_hash, b.hash, ifnull(r.segment, '')"+selectRow+"r.n BETWEEN ? AND ? AND r.kind = 'event' AND (0", slotFirst, slotLast)
 	if !cut.ExpiredAt.IsZero() {
 		e.expiredAt = cut.ExpiredAt.UnixMicro()
 		w.add(" OR r.expires_at <> 0 AND r.expires_at <= ?", e.expiredAt)
@@ -105,6 +105,7 @@ func (w *where) hold(q *audit.Query) error {
 type doomed struct {
 	n, scope int64
 	link     chain.Link // its place in a chain; sequence 0 outside
+	segment  string     // that of the chain
 }
 
 // find gives up to limit records, in the order of arrival, and the blocks that
@@ -149,6 +150,7 @@ func (e *expiry) append(list []doomed, v *view, b *block, limit int) ([]doomed, 
 		r := doomed{n: st.ColumnInt64(0), scope: st.ColumnInt64(1), link: chain.Link{Sequence: st.ColumnInt64(2)}}
 		st.ColumnBytes(3, r.link.PrevHash[:])
 		st.ColumnBytes(4, r.link.Hash[:])
+		r.segment = st.ColumnText(5)
 		if e.read {
 			held, err := e.held(v, r.n)
 			if err != nil {

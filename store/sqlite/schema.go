@@ -11,7 +11,7 @@ const (
 // migrations bring a file from one schema version to the next; the version is
 // the number of those that ran. An entry never changes once it was released.
 // @ stands for the prefix.
-var migrations = [][]string{schema1, schema2}
+var migrations = [][]string{schema1, schema2, schema3}
 
 // schema1 is the first schema. Every secondary index begins with the block,
 // n>>14: an insert then touches only those index pages that the newest 16,384
@@ -91,6 +91,21 @@ var schema2 = []string{
 		id INTEGER PRIMARY KEY,
 		record BLOB NOT NULL,
 		refused TEXT) STRICT`,
+}
+
+// schema3 has a place for chains that were copied from an engine whose writers
+// have segments: each such segment is a chain beside the scope's own, and its
+// head is in a table of its own. Together a scope's chains may have a sequence
+// several times.
+var schema3 = []string{
+	`CREATE TABLE @segments(
+		scope INTEGER NOT NULL,
+		segment TEXT NOT NULL,
+		sequence INTEGER NOT NULL,
+		hash BLOB NOT NULL,
+		PRIMARY KEY(scope, segment)) STRICT, WITHOUT ROWID`,
+	`DROP INDEX @records_chain`,
+	`CREATE UNIQUE INDEX @records_chain ON @records(scope, sequence, ifnull(segment, '')) WHERE sequence IS NOT NULL`,
 }
 
 // createMeta holds the schema version and what the file was made with.

@@ -102,7 +102,7 @@ func (s *Store) State(ctx context.Context) (map[string]string, error) {
 		for name, sql := range map[string]string{
 			"records":    "SELECT count(*) FROM @records INDEXED BY @records_time WHERE (n >> 14) >= 0",
 			"scopes":     "SELECT count(*) FROM @scopes",
-			"chains":     "SELECT count(*) FROM @heads",
+			"chains":     "SELECT (SELECT count(*) FROM @heads) + (SELECT count(*) FROM @segments)",
 			"free_bytes": "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size",
 		} {
 			if _, err := v.conns[0].one(s.sql(sql), func(st *z.Stmt) { state[name] = strconv.FormatInt(st.ColumnInt64(0), 10) }); err != nil {

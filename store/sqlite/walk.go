@@ -23,10 +23,7 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) (heads []chain.He
 			if err != nil || !known {
 				return err
 			}
-			h, ok, err := v.head(number)
-			if ok {
-				heads = append(heads, h)
-			}
+			heads, err = v.heads(number)
 			return err
 		}
 		numbers, err := v.chained()
@@ -34,13 +31,11 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) (heads []chain.He
 			return err
 		}
 		for _, number := range numbers {
-			h, ok, err := v.head(number)
+			some, err := v.heads(number)
 			if err != nil {
 				return err
 			}
-			if ok {
-				heads = append(heads, h)
-			}
+			heads = append(heads, some...)
 		}
 		return nil
 	})
@@ -48,7 +43,41 @@ func (s *Store) Heads(ctx context.Context, scope *audit.Scope) (heads []chain.He
 	return heads, err
 }
 
-// head gives the head of a scope's chain; ok is false where it has no chain.
+// heads gives the heads of a scope's chains.
+func (v *view) heads(number int64) (heads []chain.Head, err error) {
+	own, ok, err := v.head(number)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		heads = append(heads, own)
+	}
+	st, err := v.conns[0].stmt(v.s.sql("SELECT segment, sequence, hash FROM @segments WHERE scope = ?"))
+	if err != nil {
+		return nil, err
+	}
+	bind(st, 1, number)
+	for {
+		more, err := st.Step()
+		if err != nil {
+			return nil, err
+		}
+		if !more {
+			return heads, nil
+		}
+		h := chain.Head{Key: chain.Key{Scope: own.Scope, Segment: st.ColumnText(0)}, Sequence: st.ColumnInt64(1)}
+		if st.ColumnLen(2) == len(h.Hash) {
+			st.ColumnBytes(2, h.Hash[:])
+		}
+		heads = append(heads, h)
+	}
+}
+
+// inOwn leaves the records of a scope's own chain. A segment that nobody knows is
+// none: a record that names one belongs here, and does not verify.
+const inOwn = " AND (r.segment IS NULL OR NOT EXISTS(SELECT 1 FROM @segments g WHERE g.scope = r.scope AND g.segment = r.segment))"
+
+// head gives the head of a scope's own chain; ok is false where it has none.
 func (v *view) head(number int64) (h chain.Head, ok bool, err error) {
 	c := v.conns[0]
 	if h.Scope, err = v.scope(number); err != nil {
@@ -63,7 +92,7 @@ func (v *view) head(number int64) (h chain.Head, ok bool, err error) {
 	if err != nil || ok {
 		return h, ok, err
 	}
-	ok, err = c.one(v.s.sql("SELECT 1 FROM @records WHERE scope = ? AND sequence >= 1 LIMIT 1"), nil, number)
+	ok, err = c.one(v.s.sql("SELECT 1 FROM @records r WHERE scope = ? AND sequence >= 1"+inOwn+" LIMIT 1"), nil, number)
 	return h, ok, err
 }
 
@@ -76,7 +105,8 @@ func (v *view) chained() (numbers []int64, err error) {
 		var next any
 		_, err := c.one(v.s.sql(`SELECT min(scope) FROM (
 			SELECT min(scope) AS scope FROM @records WHERE scope > ?1 AND sequence >= 1
-			UNION ALL SELECT min(scope) FROM @heads WHERE scope > ?1)`), func(st *z.Stmt) {
+			UNION ALL SELECT min(scope) FROM @heads WHERE scope > ?1
+			UNION ALL SELECT min(scope) FROM @segments WHERE scope > ?1)`), func(st *z.Stmt) {
 			if !st.ColumnIsNull(0) {
 				next = st.ColumnInt64(0)
 			}
@@ -97,8 +127,12 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 	recs := make([]audit.Record, pieceRecords)
 	batch := make([]*audit.Record, 0, pieceRecords)
 	place := struct{ sequence, n int64 }{max(from, 1), math.MinInt64} // to go on after
-	if key.Segment != "" || from > to {
+	if from > to {
 		return nil
+	}
+	of := inOwn
+	if key.Segment != "" {
+		of = " AND r.segment = ?"
 	}
 	for {
 		batch = batch[:0]
@@ -118,12 +152,15 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 				bounds[v.blocks[i].number] = &v.blocks[i]
 			}
 			st, err := v.conns[0].Prepare(s.sql("SELECT " + rowColumns + selectRow +
-				"r.scope = ? AND r.sequence BETWEEN ? AND ? AND (+r.sequence, +r.n) > (?, ?) ORDER BY r.sequence, r.n LIMIT " + itoa(pieceRecords)))
+				"r.scope = ? AND r.sequence BETWEEN ? AND ? AND (+r.sequence, +r.n) > (?, ?)" + of + " ORDER BY r.sequence, r.n LIMIT " + itoa(pieceRecords)))
 			if err != nil {
 				return err
 			}
 			for i, a := range []int64{number, place.sequence, to, place.sequence, place.n} {
 				st.BindInt64(i+1, a)
+			}
+			if key.Segment != "" {
+				st.BindText(6, key.Segment)
 			}
 			size := 0
 			for size < pieceBytes {

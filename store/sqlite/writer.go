@@ -75,7 +75,7 @@ func (b *batch) scope(name audit.Scope) (int64, error) {
 	if !found {
 		// Not max+1 of the table alone: where a row of it was removed by hand, its records must not get a new name.
 		_, err = b.one(b.s.sql("INSERT INTO @scopes(scope, namespace, tenant) VALUES(1 + max("+
-			"(SELECT ifnull(max(scope), 0) FROM @scopes), (SELECT ifnull(max(scope), 0) FROM @heads)), ?, ?) RETURNING scope"),
+			"(SELECT ifnull(max(scope), 0) FROM @scopes), (SELECT ifnull(max(scope), 0) FROM @heads), (SELECT ifnull(max(scope), 0) FROM @segments)), ?, ?) RETURNING scope"),
 			func(st *z.Stmt) { number = st.ColumnInt64(0) }, name.Namespace, name.Tenant)
 		if err != nil {
 			return 0, err

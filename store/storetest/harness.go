@@ -48,6 +48,7 @@ const (
 	Retention      Category = "retention"       // expiry, ceiling, holds, limit
 	Chain          Category = "chain"           // chain.Appender and chain.Reader
 	ChainRetention Category = "chain retention" // what retention removes from a chain stays accounted for
+	Restoring      Category = "restoring"       // chain.Restorer: chains of another store come in as they are
 	Durability     Category = "durability"      // everything is there after a restart
 	Keeper         Category = "keeper"          // audit.Keeper: versions, races, limits
 	Concurrency    Category = "concurrency"     // many readers and writers at once
@@ -71,6 +72,7 @@ var categories = []struct {
 	{Retention, testRetention},
 	{Chain, testChain},
 	{ChainRetention, testChainRetention},
+	{Restoring, testRestoring},
 	{Durability, testDurability},
 	{Keeper, testKeeper},
 	{Concurrency, testConcurrency},

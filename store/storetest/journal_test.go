@@ -294,6 +294,7 @@ func TestJournal(t *testing.T) {
 		},
 		Skip: map[storetest.Category]string{
 			storetest.Scanning:  "it has no audit.Scanner and no audit.Counter: a trail asks it page after page",
+			storetest.Restoring: "it has no chain.Restorer: nothing can be copied into it",
 			storetest.Analytics: "it streams; the reference is used as it is",
 		},
 	})
