@@ -14,22 +14,17 @@ import (
 // batchBytes bounds a batch; a record has at most a megabyte.
 const batchBytes = 8 << 20
 
-// copyChains copies what the target lacks of each chain, one after the other.
+// copyChains copies what the target lacks of each chain.
 func (c *copier) copyChains(ctx context.Context, plans []plan) error {
 	var total int64
 	for _, p := range plans {
 		total += max(0, p.to.Sequence-p.from.Sequence)
 	}
 	c.step(StepChains, total)
-	for i := range plans {
-		if err := c.copyChain(ctx, &plans[i], total); err != nil {
-			return err
-		}
-	}
-	return nil
+	return each(ctx, len(plans), func(ctx context.Context, i int) error { return c.copyChain(ctx, &plans[i]) })
 }
 
-func (c *copier) copyChain(ctx context.Context, p *plan, total int64) error {
+func (c *copier) copyChain(ctx context.Context, p *plan) error {
 	if p.ahead || p.from.Sequence == p.to.Sequence {
 		return nil
 	}
@@ -41,8 +36,9 @@ func (c *copier) copyChain(ctx context.Context, p *plan, total int64) error {
 			return fmt.Errorf("%s: %w", name(p.to.Key), err)
 		}
 		n := int64(len(batch.recs))
-		p.report.Copied, c.report.Copied = p.report.Copied+n, c.report.Copied+n
-		c.tell(StepChains, to.Sequence-at.Sequence, total)
+		p.report.Copied += n
+		c.count(n, 0)
+		c.tell(to.Sequence - at.Sequence)
 		at = to
 		batch.clear()
 		return nil
@@ -65,6 +61,14 @@ func (c *copier) copyChain(ctx context.Context, p *plan, total int64) error {
 	return send(p.to)
 }
 
+// count adds to the sums of the report.
+func (c *copier) count(copied, present int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Copied += copied
+	c.report.Present += present
+}
+
 // restore stores one batch and has patience. After an error that leaves open how
 // far it came the target says so.
 func (c *copier) restore(ctx context.Context, from, to chain.Head, recs []*audit.Record) error {
@@ -73,7 +77,9 @@ func (c *copier) restore(ctx context.Context, from, to chain.Head, recs []*audit
 		if err == nil {
 			return nil
 		}
-		moved := n > 1 && errors.Is(err, chain.ErrHeadMoved) // perhaps by the attempt before
+		// By an attempt before, or by a call of a copy that was killed and that the
+		// server has still carried out.
+		moved := errors.Is(err, chain.ErrHeadMoved)
 		if !moved {
 			if err := again(ctx, n, err); err != nil {
 				return err

@@ -4,9 +4,12 @@
 package copying
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/annals-dev/annals/audit"
@@ -15,7 +18,8 @@ import (
 
 // Options of a copy; the zero value is ready to use.
 type Options struct {
-	Progress func(Progress) // may be nil; is called often, from one goroutine at a time
+	BatchSize int            // records of a call; 0 is what the target likes best
+	Progress  func(Progress) // may be nil; is called often, from one goroutine at a time
 }
 
 // Progress says what a copy is at.
@@ -67,7 +71,7 @@ type OutsideReport struct {
 	audit.Scope
 	Copied  int64 `json:"copied"`
 	Present int64 `json:"present"`
-	Source  int64 `json:"records_at_source"` // recorded before the copy began
+	Source  int64 `json:"records_at_source"` // that the copy has seen
 	Target  int64 `json:"records_at_target"`
 }
 
@@ -84,7 +88,9 @@ type copier struct {
 	restorer chain.Restorer
 	report   *Report
 	batch    int
-	done     int64 // of the step under way
+
+	mu sync.Mutex // of what follows, and of what several chains add to in the report
+	at Progress   // of the step under way
 }
 
 // Copy copies everything that the source had when it began. It may be repeated
@@ -96,7 +102,7 @@ type copier struct {
 func Copy(ctx context.Context, src, dst audit.Store, opt Options) (*Report, error) {
 	began := time.Now()
 	c := &copier{
-		opt: opt, src: src, dst: dst, batch: max(1, dst.Capabilities().BatchSize),
+		opt: opt, src: src, dst: dst, batch: max(1, cmp.Or(opt.BatchSize, dst.Capabilities().BatchSize)),
 		report: &Report{Chains: []ChainReport{}, Outside: []OutsideReport{}, Began: audit.FromMicros(began.UnixMicro())},
 	}
 	err := c.run(ctx)
@@ -126,15 +132,71 @@ func (c *copier) run(ctx context.Context) error {
 
 // step begins one.
 func (c *copier) step(s Step, total int64) {
-	c.done = 0
-	c.tell(s, 0, total)
+	c.mu.Lock()
+	c.at = Progress{Step: s, Total: total}
+	c.mu.Unlock()
+	c.tell(0)
 }
 
-func (c *copier) tell(s Step, n, total int64) {
-	c.done += n
+// tell adds to what is done of the step.
+func (c *copier) tell(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at.Done += n
 	if c.opt.Progress != nil {
-		c.opt.Progress(Progress{s, c.done, total})
+		c.opt.Progress(c.at)
 	}
+}
+
+// ladder gives a function that tells of one chain's progress, which is given in
+// whole, and at the end of all that it counts for.
+func (c *copier) ladder() func(reached int64) {
+	last := int64(0)
+	return func(reached int64) {
+		c.tell(reached - last)
+		last = reached
+	}
+}
+
+// parallel is how many chains are worked at, at the same time: there may be many
+// short ones, of which each takes several calls.
+const parallel = 4
+
+// each calls fn for the numbers below n, and gives the error of the lowest.
+func each(ctx context.Context, n int, fn func(ctx context.Context, i int) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make([]error, n)
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(n, parallel) {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if errs[i] = fn(ctx, i); errs[i] != nil {
+					stop()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	var stopped error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, context.Canceled): // perhaps because of another's
+			stopped = err
+		default:
+			return err
+		}
+	}
+	if stopped == nil && ctx.Err() != nil {
+		stopped = audit.Unavailable("the copy was given up", ctx.Err())
+	}
+	return stopped
 }
 
 // name names a chain for people.

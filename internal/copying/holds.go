@@ -43,7 +43,7 @@ func (c *copier) copyHolds(ctx context.Context) error {
 		c.report.Holds = added
 		break
 	}
-	c.tell(StepHolds, int64(len(holds)), int64(len(holds)))
+	c.tell(int64(len(holds)))
 	if holder, ok := audit.As[audit.Holder](c.dst); ok {
 		return holder.ApplyHolds(ctx)
 	}

@@ -25,14 +25,15 @@ func (c *copier) copyOutside(ctx context.Context) error {
 	if len(o.scopes) == 0 {
 		return nil
 	}
-	complete, err := o.count(ctx)
+	complete, err := o.compare(ctx)
 	if err != nil {
 		return err
 	}
 	if !complete && o.skipped {
 		// It was no beginning after all; say what is missing record by record.
-		o.resuming, c.done = false, 0
-		c.report.Present -= o.present
+		o.resuming = false
+		c.step(StepOutside, 0)
+		c.count(0, -o.present)
 		for _, r := range o.scopes {
 			r.Source, r.Present = 0, 0
 		}
@@ -40,7 +41,7 @@ func (c *copier) copyOutside(ctx context.Context) error {
 		if err := o.walk(ctx); err != nil {
 			return err
 		}
-		if complete, err = o.count(ctx); err != nil {
+		if complete, err = o.compare(ctx); err != nil {
 			return err
 		}
 	}
@@ -74,7 +75,7 @@ func (o *outside) walk(ctx context.Context) error {
 	}
 	o.batch.clear()
 	err = scan(ctx, o.src, q, func(r *audit.Record) error {
-		if r.Sequence != 0 || !r.RecordedAt.Before(o.report.Began) {
+		if r.Sequence != 0 {
 			return nil
 		}
 		if o.batch.full(o.copier.batch) {
@@ -98,7 +99,7 @@ func (o *outside) send(ctx context.Context) error {
 		return nil
 	}
 	defer o.batch.clear()
-	defer o.tell(StepOutside, int64(len(recs)), 0)
+	defer o.tell(int64(len(recs)))
 	for _, r := range recs {
 		o.of(r).Source++
 	}
@@ -114,7 +115,7 @@ func (o *outside) send(ctx context.Context) error {
 			}
 			o.skipped = true
 			o.present += int64(len(recs))
-			o.report.Present += int64(len(recs))
+			o.copier.count(0, int64(len(recs)))
 			return nil
 		}
 		o.resuming = false
@@ -145,10 +146,10 @@ func (o *outside) append(ctx context.Context, recs []*audit.Record) error {
 				left, failed = append(left, recs[i]), r.Err
 			case r.Duplicate:
 				o.of(recs[i]).Present++
-				o.report.Present++
+				o.copier.count(0, 1)
 			default:
 				o.of(recs[i]).Copied++
-				o.report.Copied++
+				o.copier.count(1, 0)
 			}
 		}
 		if recs = left; failed != nil {
@@ -169,8 +170,8 @@ func (o *outside) of(r *audit.Record) *OutsideReport {
 	return s
 }
 
-// count asks the target what it has, and reports whether that is all.
-func (o *outside) count(ctx context.Context) (complete bool, err error) {
+// compare asks the target what it has, and reports whether that is all.
+func (o *outside) compare(ctx context.Context) (complete bool, err error) {
 	if err := wait(ctx, o.dst.Capabilities().Lag); err != nil {
 		return false, err
 	}

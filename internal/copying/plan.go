@@ -43,42 +43,62 @@ func (c *copier) plan(ctx context.Context) ([]plan, error) {
 		total += h.Sequence
 	}
 	c.step(StepCheck, total)
-	plans := make([]plan, 0, len(heads))
+	plans := make([]plan, len(heads))
 	c.report.Chains = make([]ChainReport, len(heads)) // never grows: plans point into it
 	for i, h := range heads {
 		from, ok := have[h.Key]
 		if !ok {
 			from = chain.Head{Key: h.Key}
 		}
-		p := plan{from: from, to: h, report: &c.report.Chains[i]}
-		p.report.Key, p.report.Head = h.Key, h
-		before := c.done
-		if from.Sequence > h.Sequence {
-			err = c.checkAhead(ctx, &p)
-		} else {
-			err = c.checkRest(ctx, &p, before, total)
-		}
-		if err != nil {
-			return nil, err
-		}
-		c.done = before
-		c.tell(StepCheck, h.Sequence, total)
-		plans = append(plans, p)
+		plans[i] = plan{from: from, to: h, report: &c.report.Chains[i]}
+		plans[i].report.Key, plans[i].report.Head = h.Key, h
 	}
-	return plans, nil
+	return plans, each(ctx, len(plans), func(ctx context.Context, i int) error {
+		p, told := &plans[i], c.ladder()
+		end := p.to.Sequence
+		if err := c.check(ctx, p, told); err != nil {
+			return err
+		}
+		told(end)
+		return nil
+	})
+}
+
+// check compares one chain. Where the target's head moves meanwhile it looks
+// again: a server may still carry out the last call of a copy that was killed.
+func (c *copier) check(ctx context.Context, p *plan, told func(reached int64)) error {
+	for n := 1; ; n++ {
+		check := c.checkRest
+		if p.from.Sequence > p.to.Sequence {
+			check = c.checkAhead
+		}
+		err := check(ctx, p, told)
+		if !errors.Is(err, chain.ErrHeadMoved) {
+			return err
+		}
+		heads, e := c.target.Heads(ctx, &p.from.Scope)
+		if e != nil {
+			return e
+		}
+		for _, h := range heads {
+			if h.Key == p.from.Key && h != p.from {
+				p.from, err = h, nil
+			}
+		}
+		if err != nil || n == patience {
+			return diverged(p)
+		}
+	}
 }
 
 // checkRest verifies what the target does not have yet, together with the link
 // to what it has.
-func (c *copier) checkRest(ctx context.Context, p *plan, before, total int64) error {
+func (c *copier) checkRest(ctx context.Context, p *plan, told func(reached int64)) error {
 	opt := chain.VerifyOptions{From: min(p.from.Sequence+1, max(p.to.Sequence, 1))}
 	if p.from.Sequence > 0 {
 		opt.Checkpoint = &p.from
 	}
-	opt.Progress = func(checked, _ int64) {
-		c.done = before
-		c.tell(StepCheck, p.from.Sequence+checked, total)
-	}
+	opt.Progress = func(checked, _ int64) { told(p.from.Sequence + checked) }
 	report, err := chain.Verify(ctx, source{c.src, c.chains}, p.to.Key, opt)
 	if err != nil {
 		return err
@@ -100,16 +120,12 @@ func (c *copier) checkRest(ctx context.Context, p *plan, before, total int64) er
 	p.to = report.Head // the one that was verified
 	p.report.Head = p.to
 	// What the engine cannot keep it says now.
-	err = c.restorer.Restore(ctx, p.from, p.from, nil)
-	if errors.Is(err, audit.ErrConflict) || err == chain.ErrHeadMoved {
-		return diverged(p)
-	}
-	return err
+	return c.restorer.Restore(ctx, p.from, p.from, nil)
 }
 
 // checkAhead looks at a chain that the target has more of: it has to hold the
 // source's head, and is then complete.
-func (c *copier) checkAhead(ctx context.Context, p *plan) error {
+func (c *copier) checkAhead(ctx context.Context, p *plan, _ func(int64)) error {
 	p.ahead = true
 	p.report.Ahead = p.from.Sequence - p.to.Sequence
 	if p.to.Sequence == 0 {

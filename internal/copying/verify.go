@@ -20,28 +20,22 @@ func (c *copier) verify(ctx context.Context, plans []plan) error {
 		total += p.to.Sequence
 	}
 	c.step(StepVerify, total)
-	var first error
-	for i := range plans {
-		p := &plans[i]
-		before := c.done
-		if err := c.verifyChain(ctx, p, func(checked int64) {
-			c.done = before
-			c.tell(StepVerify, checked, total)
-		}); err != nil {
-			return err
-		}
-		c.done = before
-		c.tell(StepVerify, p.to.Sequence, total)
-		r := p.report
+	err := each(ctx, len(plans), func(ctx context.Context, i int) error {
+		told := c.ladder()
+		err := c.verifyChain(ctx, &plans[i], told)
+		told(plans[i].to.Sequence)
+		return err
+	})
+	for i := 0; i < len(plans) && err == nil; i++ {
+		p, r := &plans[i], plans[i].report
 		switch {
-		case first != nil:
 		case r.Broken != nil:
-			first = fmt.Errorf("%w: %s at the target: sequence %d, %s %s", ErrBroken, name(p.to.Key), r.Broken.Sequence, r.Broken.Reason, r.Broken.ID)
+			err = fmt.Errorf("%w: %s at the target: sequence %d, %s %s", ErrBroken, name(p.to.Key), r.Broken.Sequence, r.Broken.Reason, r.Broken.ID)
 		case r.Target < r.Source:
-			first = fmt.Errorf("%s has %d records at the target and %d at the source", name(p.to.Key), r.Target, r.Source)
+			err = fmt.Errorf("%s has %d records at the target and %d at the source", name(p.to.Key), r.Target, r.Source)
 		}
 	}
-	return first
+	return err
 }
 
 // verifyChain verifies one chain at the target and counts its records on both
@@ -63,6 +57,6 @@ func (c *copier) verifyChain(ctx context.Context, p *plan, progress func(checked
 		return err
 	}
 	r.Present = max(0, r.Target-r.Copied)
-	c.report.Present += r.Present
+	c.count(0, r.Present)
 	return nil
 }

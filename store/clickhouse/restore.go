@@ -26,6 +26,11 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 		return err
 	}
 	defer b.end()
+	if to == from {
+		if err := s.doubtOthers(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.settleDoubts(ctx); err != nil {
 		return err
 	}
@@ -64,6 +69,20 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 		}
 	}
 	return s.writeHeads(ctx, []chain.Head{to})
+}
+
+// doubtOthers has the INSERTs that run now waited for, whosever they are: the
+// server may still be at that of a copy that was killed, and this one goes on from
+// what it compares.
+func (s *Store) doubtOthers(ctx context.Context) error {
+	return s.rows(ctx, "SELECT query_id FROM "+s.processes()+" WHERE query_id LIKE 'annals-%' AND query_kind='Insert'", func(r *row) error {
+		var id string
+		if err := r.Scan(&id); err != nil {
+			return err
+		}
+		s.doubts.add(id)
+		return nil
+	})
 }
 
 // missing gives those of the records that are not stored yet, as they are after
