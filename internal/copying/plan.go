@@ -110,12 +110,10 @@ func (c *copier) checkRest(ctx context.Context, p *plan, told func(reached int64
 		p.report.Broken = b
 		return fmt.Errorf("%w: %s at the source: sequence %d, %s %s; nothing was copied", ErrBroken, name(p.to.Key), b.Sequence, b.Reason, b.ID)
 	}
-	for _, run := range report.Pruned {
-		if run.First <= p.from.Sequence && p.from.Sequence < run.Last {
-			return &audit.Error{Code: audit.CodeConflict, Message: fmt.Sprintf(
-				"%s: retention has removed the records %d to %d from the source since the copy was cut off after %d, so that the rest cannot be told to follow: empty the target and copy again",
-				name(p.to.Key), run.First, run.Last, p.from.Sequence)}
-		}
+	if report.CheckpointPruned {
+		return &audit.Error{Code: audit.CodeConflict, Message: fmt.Sprintf(
+			"%s: since the copy was cut off after %d, retention has removed from the source what lies on both sides of that, so that the rest cannot be told to follow: empty the target and copy again",
+			name(p.to.Key), p.from.Sequence)}
 	}
 	p.to = report.Head // the one that was verified
 	p.report.Head = p.to
