@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -115,8 +116,13 @@ func (s side) exists() error {
 // open opens the store.
 func (s side) open(cmd *cobra.Command, use backends.Use) (audit.Store, error) {
 	store, err := backends.Open(cmd.Context(), s.cfg, use)
-	if err != nil && audit.CodeOf(err) == audit.CodeInvalid {
+	switch {
+	case err == nil:
+		return store, nil
+	case audit.CodeOf(err) == audit.CodeInvalid:
 		return nil, s.wrong(err)
+	case s.flag != "":
+		return nil, fmt.Errorf("%s: %w", s.flag, err)
 	}
-	return store, err
+	return nil, err
 }
