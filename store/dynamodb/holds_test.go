@@ -62,7 +62,7 @@ func wantTTL(t *testing.T, s *Store, recs []*audit.Record, want func(i int) bool
 		if r.Sequence == 0 {
 			continue
 		}
-		fence, err := s.getItem(t.Context(), fenceKey(partition(r.Scope()), "", r.Sequence))
+		fence, err := s.getItem(t.Context(), fenceKey(partition(r.Scope()), r.Segment, r.Sequence))
 		if err != nil {
 			t.Fatal(err)
 		}

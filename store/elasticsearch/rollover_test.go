@@ -204,3 +204,31 @@ func TestDropPartitions(t *testing.T) {
 		t.Errorf("%d partitions, %v", n, err)
 	}
 }
+
+// A generation goes as a whole, with links of a segment in it that have the
+// sequences of the scope's own chain.
+func TestDropWithSegments(t *testing.T) {
+	s := openStore(t, serverOptions(t))
+	results, err := s.AppendChained(t.Context(), events("a", 20))
+	stored(t, results, err)
+	from := chain.Head{Key: chain.Key{Scope: audit.Scope{Namespace: "ns", Tenant: "a"}, Segment: "writer.1"}}
+	recs := events("a", 30)
+	if err := s.Restore(t.Context(), from, chain.Seal(from, recs), recs); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Rollover(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	cut := func(context.Context) (audit.Cut, error) {
+		return audit.Cut{RecordedBefore: start.Add(time.Hour), Reason: "by age"}, nil
+	}
+	dropped, err := s.DropPartitions(t.Context(), start.Add(time.Hour), cut)
+	if err != nil || !slices.Equal(dropped, []string{s.generation(1)}) {
+		t.Fatalf("%v, %v", dropped, err)
+	}
+	verified(t, s, "a", 2) // the anchors of both chains
+	report, err := chain.Verify(t.Context(), source{s, s}, from.Key, chain.VerifyOptions{})
+	if err != nil || !report.Valid || len(report.Pruned) != 1 || report.Pruned[0].Last != 30 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
