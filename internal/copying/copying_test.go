@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,12 +139,11 @@ func TestBrokenTarget(t *testing.T) {
 // shaky is a target whose calls fail, before or after they were carried out.
 type shaky struct {
 	*memory.Store
-	n *int
+	n *atomic.Int64
 }
 
 func (s shaky) fail(do func() error) error {
-	*s.n++
-	switch *s.n % 3 {
+	switch s.n.Add(1) % 3 {
 	case 0:
 		return audit.Unavailable("before", nil)
 	case 1:
@@ -157,8 +157,7 @@ func (s shaky) fail(do func() error) error {
 
 func (s shaky) Restore(ctx context.Context, from, to chain.Head, recs []*audit.Record) error {
 	if len(recs) > 2 { // and sometimes only a part of it was
-		*s.n++
-		if *s.n%4 == 0 {
+		if s.n.Add(1)%4 == 0 {
 			if err := s.Store.Restore(ctx, from, chain.HeadAt(recs[1]), recs[:2]); err != nil {
 				return err
 			}
@@ -183,8 +182,7 @@ func TestShakyTarget(t *testing.T) {
 	src, dst := newMemory(t), newMemory(t)
 	recs := ofProd(recording(14, 60))
 	fill(t, src, recs, 8)
-	n := 0
-	report, err := copying.Copy(t.Context(), src, shaky{dst, &n}, copying.Options{BatchSize: 5})
+	report, err := copying.Copy(t.Context(), src, shaky{dst, new(atomic.Int64)}, copying.Options{BatchSize: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
