@@ -86,6 +86,9 @@ func (c *copier) restore(ctx context.Context, from, to chain.Head, recs []*audit
 			}
 		}
 		heads, e := c.target.Heads(ctx, &from.Scope)
+		if e != nil && moved {
+			return err
+		}
 		if e != nil {
 			continue // it is tried as it was
 		}
