@@ -56,10 +56,15 @@ func clickhouseLines() []line {
 	one := func(bench, metric, unit string) side {
 		return side{pkg: "store/clickhouse", bench: bench, metric: metric, unit: unit, time: "1x"}
 	}
-	way := func(name string) side { return one("BenchmarkAppend/"+name, rate, perSec) }
+	raw := one("BenchmarkAppend/batch=5000/raw", rate, perSec)
+	beside := func(name, bench, bar string, met func(float64) bool) line {
+		return line{name: "clickhouse: " + name + ", batches of 5,000", a: one(bench, rate, perSec), b: raw, against: "a columnar batch of clickhouse-go", bar: bar, onRatio: true, met: met}
+	}
 	out := []line{
-		{name: "clickhouse: batches of 5,000", a: way("batch=5000/plain"), b: way("batch=5000/raw"), against: "a columnar batch of clickhouse-go", bar: "≥ 0.85", onRatio: true, met: atLeast(0.85)},
-		{name: "clickhouse: chained batches of 5,000", a: way("batch=5000/chained"), b: way("batch=5000/raw"), against: "a columnar batch of clickhouse-go", bar: "≥ 0.7", onRatio: true, met: atLeast(0.7)},
+		beside("recorder and redaction, no chain", "BenchmarkWay/unchained", "≥ 0.85", atLeast(0.85)),
+		beside("recorder, redaction, chain", "BenchmarkWay/chained", "≥ 0.7", atLeast(0.7)),
+		beside("ids of senders, no chain", "BenchmarkAppend/batch=5000/plain", "", nil),
+		beside("ids of senders, chain", "BenchmarkAppend/batch=5000/chained", "", nil),
 	}
 	for _, q := range []string{"overview", "series-by-hour", "performance", "discovery", "enrichment", "breakdown-tool_name", "breakdown-actor", "distinct-pairs"} {
 		out = append(out, line{name: "clickhouse: " + q + " of 5,000,000 records, 90 days", a: one("BenchmarkQuestions/"+q, "p50-ms", ms), bar: "≤ 300 ms", met: atMost(300)})

@@ -2,7 +2,6 @@ package elasticsearch
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -230,34 +229,13 @@ func (s *Store) present(ctx context.Context, some []victim) ([]victim, error) {
 
 // seats gives the state of documents as they are at this moment; zero is none.
 func (s *Store) seats(ctx context.Context, index string, ids []string) ([]seat, error) {
-	a, err := s.client.do(ctx, request{method: "POST", path: "/" + index + "/_mget", query: "_source=false&filter_path=docs.found,docs._seq_no,docs._primary_term,docs.error", body: encoded(object{"ids": ids})})
+	out := make([]seat, len(ids))
+	err := s.mget(ctx, withSeat, wanted{index, object{"ids": ids}, len(ids)}, func(i int, d *document) error {
+		out[i] = d.seat
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	if a.status != http.StatusOK {
-		return nil, failed("read a record", a)
-	}
-	var got struct {
-		Docs []struct {
-			seat
-			Found bool   `json:"found"`
-			Error *fault `json:"error"`
-		} `json:"docs"`
-	}
-	if err := json.Unmarshal(a.body, &got); err != nil {
-		return nil, garbled(err)
-	}
-	if len(got.Docs) != len(ids) {
-		return nil, audit.Unavailable("an answer of the search cluster has another number of records", nil)
-	}
-	out := make([]seat, len(ids))
-	for i, d := range got.Docs {
-		switch {
-		case d.Error != nil && !d.Error.is("index_not_found_exception"):
-			return nil, audit.Unavailable("the search cluster could not read a record", d.Error)
-		case d.Found:
-			out[i] = d.seat
-		}
 	}
 	return out, nil
 }

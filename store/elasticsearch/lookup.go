@@ -2,8 +2,6 @@ package elasticsearch
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -157,37 +155,13 @@ func (s *Store) readFar(ctx context.Context) (int64, error) {
 // get reads documents of one index by id, as they are at this moment; nil is
 // none.
 func (s *Store) get(ctx context.Context, index string, ids []string) ([]*audit.Record, error) {
-	a, err := s.client.do(ctx, request{method: "POST", path: "/" + index + "/_mget", query: "filter_path=docs.found,docs._source,docs.error", body: encoded(object{"ids": ids})})
+	out := make([]*audit.Record, len(ids))
+	err := s.mget(ctx, withSource, wanted{index, object{"ids": ids}, len(ids)}, func(i int, d *document) (err error) {
+		out[i], err = decode(d.Source)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if a.status != http.StatusOK {
-		return nil, failed("read a record", a)
-	}
-	var got struct {
-		Docs []struct {
-			Found  bool            `json:"found"`
-			Source json.RawMessage `json:"_source"`
-			Error  *fault          `json:"error"`
-		} `json:"docs"`
-	}
-	if err := json.Unmarshal(a.body, &got); err != nil {
-		return nil, garbled(err)
-	}
-	out := make([]*audit.Record, len(ids))
-	if len(got.Docs) != len(ids) {
-		return nil, audit.Unavailable("an answer of the search cluster has another number of records", nil)
-	}
-	for i, d := range got.Docs {
-		switch {
-		case d.Error != nil && d.Error.is("index_not_found_exception"):
-		case d.Error != nil:
-			return nil, audit.Unavailable("the search cluster could not read a record", d.Error)
-		case d.Found:
-			if out[i], err = decode(d.Source); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return out, nil
 }
@@ -245,37 +219,13 @@ func (s *Store) getAnywhere(ctx context.Context, l *layout, ids []string) ([]*au
 			docs = append(docs, place{index, id})
 		}
 	}
-	a, err := s.client.do(ctx, request{method: "POST", path: "/_mget", query: "filter_path=docs.found,docs._source,docs.error", body: encoded(object{"docs": docs})})
+	out := make([]*audit.Record, len(ids))
+	err := s.mget(ctx, withSource, wanted{body: object{"docs": docs}, n: len(docs)}, func(i int, d *document) (err error) {
+		out[i/len(indices)], err = decode(d.Source)
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	if a.status != http.StatusOK {
-		return nil, failed("read a record", a)
-	}
-	var got struct {
-		Docs []struct {
-			Found  bool            `json:"found"`
-			Source json.RawMessage `json:"_source"`
-			Error  *fault          `json:"error"`
-		} `json:"docs"`
-	}
-	if err := json.Unmarshal(a.body, &got); err != nil {
-		return nil, garbled(err)
-	}
-	if len(got.Docs) != len(docs) {
-		return nil, audit.Unavailable("an answer of the search cluster has another number of records", nil)
-	}
-	out := make([]*audit.Record, len(ids))
-	for i, d := range got.Docs {
-		switch {
-		case d.Error != nil && d.Error.is("index_not_found_exception"): // dropped by retention
-		case d.Error != nil:
-			return nil, audit.Unavailable("the search cluster could not read a record", d.Error)
-		case d.Found:
-			if out[i/len(indices)], err = decode(d.Source); err != nil {
-				return nil, err
-			}
-		}
 	}
 	return out, nil
 }
