@@ -14,8 +14,8 @@ import (
 
 // Statistics are aggregated by ClickHouse, from the columns that count, and
 // exactly: sums in 128 bits, percentiles from the two durations that each lies
-// between, distinct sessions by 128 bits of a hash, as ClickHouse's own uniqExact
-// does. The arithmetic that is left is that of package analytics.
+// between, distinct sessions by 64 bits of a hash, which any two of n share with a
+// chance of n²/2⁶⁵. The arithmetic that is left is that of package analytics.
 
 var _ analytics.Analyzer = (*Store)(nil)
 

@@ -62,7 +62,7 @@ const (
 	columnInsert  = "ins"     // UInt64: one number for each INSERT, which never comes twice
 	columnBorn    = "born"    // UInt64: milliseconds in an id of version 7, 0 in any other
 	columnMembers = "members" // String: the members of metadata, see members.go
-	columnSession = "session" // UInt128: a hash of namespace, tenant and session_id, which the server makes; 0 without a session
+	columnSession = "session" // UInt64: a hash of namespace, tenant and session_id, which the server makes; 0 without a session
 	columnSearch  = "search"  // String: the tokens of full text, separated by blanks
 )
 

@@ -33,7 +33,7 @@ func (o *Options) schema() []string {
 	}
 	b.WriteString(columnMonth + " UInt32," + columnInsert + " UInt64," + columnBorn + " UInt64 CODEC(Delta(8),ZSTD(1))," +
 		columnMembers + " String CODEC(ZSTD(1))," + columnSearch + " String CODEC(ZSTD(1))," +
-		columnSession + " UInt128 DEFAULT if(session_id='',0,reinterpretAsUInt128(sipHash128(namespace,tenant,session_id))) CODEC(LZ4)")
+		columnSession + " UInt64 DEFAULT if(session_id='',0,sipHash64(namespace,tenant,session_id)) CODEC(LZ4)")
 	for _, name := range bounded {
 		b.WriteString(",INDEX " + name + "_bounds " + name + " TYPE minmax GRANULARITY 1")
 	}
