@@ -2,6 +2,8 @@ package annals
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
@@ -18,8 +20,10 @@ func (t *Trail) Chains(ctx context.Context, scope *audit.Scope) ([]chain.Head, e
 }
 
 // Verify re-reads and re-hashes the chains of one scope: one report for each
-// segment, of which engines with compare-and-set have one. A scope without a
-// chain is ErrNotFound. An error means that nothing was decided.
+// segment, of which engines with compare-and-set have one. Checkpoints may be of
+// any of them; one whose chain is not there any more has a report that says so.
+// A scope without a chain and without a checkpoint is ErrNotFound. An error means
+// that nothing was decided.
 func (t *Trail) Verify(ctx context.Context, scope audit.Scope, opt chain.VerifyOptions) (reports []*chain.Report, err error) {
 	r, err := t.chainReader()
 	if err != nil {
@@ -32,11 +36,16 @@ func (t *Trail) Verify(ctx context.Context, scope audit.Scope, opt chain.VerifyO
 	if err != nil {
 		return nil, err
 	}
-	if len(heads) == 0 {
+	keys, kept, err := chainsOf(scope, heads, opt.Checkpoints)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 {
 		return nil, &audit.Error{Code: audit.CodeNotFound, Message: "there is no chain in this namespace and tenant"}
 	}
-	for _, h := range heads {
-		report, err := chain.Verify(ctx, source{t.store, r}, h.Key, opt)
+	for _, key := range keys {
+		opt.Checkpoints = kept[key]
+		report, err := chain.Verify(ctx, source{t.store, r}, key, opt)
 		if err != nil {
 			return nil, err
 		}
@@ -44,6 +53,26 @@ func (t *Trail) Verify(ctx context.Context, scope audit.Scope, opt chain.VerifyO
 		reports = append(reports, report)
 	}
 	return reports, nil
+}
+
+// chainsOf gives the chains of a scope, those that only checkpoints remember
+// among them, by segment, and the checkpoints of each.
+func chainsOf(scope audit.Scope, heads, checkpoints []chain.Head) (keys []chain.Key, kept map[chain.Key][]chain.Head, err error) {
+	for _, h := range heads {
+		keys = append(keys, h.Key)
+	}
+	kept = map[chain.Key][]chain.Head{}
+	for _, cp := range checkpoints {
+		if cp.Scope != scope {
+			return nil, nil, audit.Invalid("checkpoints", "one belongs to another namespace and tenant")
+		}
+		if cp.Sequence != 0 && !slices.Contains(keys, cp.Key) {
+			keys = append(keys, cp.Key)
+		}
+		kept[cp.Key] = append(kept[cp.Key], cp)
+	}
+	slices.SortStableFunc(keys, func(a, b chain.Key) int { return strings.Compare(a.Segment, b.Segment) })
+	return keys, kept, nil
 }
 
 func (t *Trail) chainReader() (chain.Reader, error) {

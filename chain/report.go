@@ -19,7 +19,7 @@ type Report struct {
 	Unchained      int64    `json:"unchained"` // records of the scope outside any chain, e.g. from before the chain was switched on
 	From           int64    `json:"from"`
 	To             int64    `json:"to"`
-	// CheckpointPruned is set when retention removed the checkpoint's record and
+	// CheckpointPruned is set when retention removed a checkpoint's record and
 	// the one after it: then its hash cannot be compared any more.
 	CheckpointPruned bool `json:"checkpoint_pruned,omitempty"`
 }

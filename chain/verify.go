@@ -14,10 +14,11 @@ import (
 // VerifyOptions narrows a verification and watches its progress.
 type VerifyOptions struct {
 	From, To int64 // sequences, inclusive; 0 is the chain's beginning or its head
-	// Checkpoint is a head that was kept elsewhere; the chain must still hold it.
-	Checkpoint *Head
-	Workers    int                        // 0 is GOMAXPROCS
-	Progress   func(checked, total int64) // may be nil; in sequences; called from one goroutine at a time
+	// Checkpoints are heads that were kept elsewhere; the chain must still hold
+	// them, inside the range or not.
+	Checkpoints []Head
+	Workers     int                        // 0 is GOMAXPROCS
+	Progress    func(checked, total int64) // may be nil; in sequences; called from one goroutine at a time
 }
 
 // Source is what a verification reads: the chain, and the store for its anchors.
@@ -103,12 +104,13 @@ func verify(ctx context.Context, src Source, key Key, opt VerifyOptions, chunk i
 		}
 		report.FirstBroken = lower(report.FirstBroken, broken)
 	}
-	if opt.Checkpoint != nil {
-		broken, pruned, err := v.checkpoint(ctx, *opt.Checkpoint)
+	for _, cp := range opt.Checkpoints {
+		broken, pruned, err := v.checkpoint(ctx, cp)
 		if err != nil {
 			return nil, err
 		}
-		report.FirstBroken, report.CheckpointPruned = lower(report.FirstBroken, broken), pruned
+		report.FirstBroken = lower(report.FirstBroken, broken)
+		report.CheckpointPruned = report.CheckpointPruned || pruned
 	}
 	if err := v.identify(ctx, report.FirstBroken); err != nil {
 		return nil, err
@@ -120,7 +122,16 @@ func verify(ctx context.Context, src Source, key Key, opt VerifyOptions, chunk i
 
 // bounds gives the range to verify; 1 to 0 for an empty chain.
 func (o *VerifyOptions) bounds(key Key, head Head) (from, to int64, err error) {
-	cp := o.Checkpoint
+	reached := true // the chain goes as far as all checkpoints
+	for _, cp := range o.Checkpoints {
+		switch {
+		case cp.Key != key:
+			return 0, 0, audit.Invalid("checkpoints", "one belongs to another chain")
+		case cp.Sequence < 0:
+			return 0, 0, audit.Invalid("checkpoints", "one has a negative sequence")
+		}
+		reached = reached && cp.Sequence <= head.Sequence
+	}
 	switch {
 	case o.From < 0:
 		return 0, 0, audit.Invalid("from", "is negative")
@@ -128,12 +139,8 @@ func (o *VerifyOptions) bounds(key Key, head Head) (from, to int64, err error) {
 		return 0, 0, audit.Invalid("to", "is negative")
 	case o.To != 0 && o.To < o.From:
 		return 0, 0, audit.Invalid("to", "is before from")
-	case cp != nil && cp.Key != key:
-		return 0, 0, audit.Invalid("checkpoint", "belongs to another chain")
-	case cp != nil && cp.Sequence < 0:
-		return 0, 0, audit.Invalid("checkpoint", "has a negative sequence")
 	// A checkpoint that the chain no longer reaches is a finding, not a wrong question.
-	case o.From-1 > head.Sequence && (cp == nil || cp.Sequence <= head.Sequence):
+	case o.From-1 > head.Sequence && reached:
 		return 0, 0, audit.Invalid("from", "is %d, but the chain ends at %d", o.From, head.Sequence)
 	}
 	from, to = max(o.From, 1), head.Sequence
@@ -209,7 +216,11 @@ func (v *verifier) checkpoint(ctx context.Context, cp Head) (broken *Break, prun
 		return nil, false, nil
 	}
 	if cp.Sequence > v.head.Sequence {
-		return &Break{Sequence: cp.Sequence, Reason: ReasonCheckpoint, Detail: fmt.Sprintf("the chain ends at %d", v.head.Sequence)}, false, nil
+		detail := fmt.Sprintf("the chain ends at %d", v.head.Sequence)
+		if v.head.Sequence == 0 {
+			detail = "there is no such chain any more"
+		}
+		return &Break{Sequence: cp.Sequence, Reason: ReasonCheckpoint, Detail: detail}, false, nil
 	}
 	for attempt := 0; ; attempt++ {
 		found, err := v.at(ctx, v.key, cp.Sequence, cp.Sequence)

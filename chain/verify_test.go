@@ -195,20 +195,20 @@ func TestCheckpoint(t *testing.T) {
 	var held []*chain.Head
 	for seq := int64(0); seq <= 12; seq++ {
 		held = append(held, at(seq))
-		mustHold(t, s, chain.VerifyOptions{Checkpoint: at(seq)})
-		mustHold(t, s, chain.VerifyOptions{Checkpoint: at(seq), From: 5, To: 7})
+		mustHold(t, s, chain.VerifyOptions{Checkpoints: []chain.Head{*at(seq)}})
+		mustHold(t, s, chain.VerifyOptions{Checkpoints: []chain.Head{*at(seq)}, From: 5, To: 7})
 	}
 	pruned := s.clone()
 	pruned.prune(key, 1, func(seq int64) bool { return seq >= 3 && seq <= 5 })
 	for seq, h := range held {
-		report := mustHold(t, pruned, chain.VerifyOptions{Checkpoint: h})
+		report := mustHold(t, pruned, chain.VerifyOptions{Checkpoints: []chain.Head{*h}})
 		if report.CheckpointPruned != (seq == 3 || seq == 4) {
 			t.Errorf("checkpoint %d: pruned = %v", seq, report.CheckpointPruned)
 		}
 	}
 	broken := func(name string, s *source, cp chain.Head, opt chain.VerifyOptions) {
 		t.Helper()
-		opt.Checkpoint = &cp
+		opt.Checkpoints = []chain.Head{cp}
 		b := check(t, s, key, opt).FirstBroken
 		if b == nil || b.Reason != chain.ReasonCheckpoint || b.Sequence != cp.Sequence {
 			t.Errorf("%s: got %+v", name, b)
@@ -232,6 +232,12 @@ func TestCheckpoint(t *testing.T) {
 	other := *held[5]
 	other.Hash[0]++
 	broken("pruned, another hash", pruned, other, chain.VerifyOptions{})
+	// Of several the first that is gone is told, whatever their order; a pruned one is not forgotten.
+	several := []chain.Head{*held[4], other, *held[2], *held[11]}
+	report := check(t, pruned, key, chain.VerifyOptions{Checkpoints: several})
+	if b := report.FirstBroken; b == nil || b.Reason != chain.ReasonCheckpoint || b.Sequence != 5 || !report.CheckpointPruned {
+		t.Errorf("several: got %+v, pruned = %v", b, report.CheckpointPruned)
+	}
 	gone := s.clone()
 	gone.remove(gone.get(key, 6))
 	broken("deleted, outside the range", gone, *held[6], chain.VerifyOptions{From: 8})
@@ -247,8 +253,8 @@ func TestWrongQuestions(t *testing.T) {
 		{"to", chain.VerifyOptions{To: -1}},
 		{"to", chain.VerifyOptions{From: 4, To: 3}},
 		{"from", chain.VerifyOptions{From: 7}},
-		{"checkpoint", chain.VerifyOptions{Checkpoint: &chain.Head{}}},
-		{"checkpoint", chain.VerifyOptions{Checkpoint: &chain.Head{Key: key, Sequence: -1}}},
+		{"checkpoints", chain.VerifyOptions{Checkpoints: []chain.Head{{}}}},
+		{"checkpoints", chain.VerifyOptions{Checkpoints: []chain.Head{{Key: key, Sequence: 2}, {Key: key, Sequence: -1}}}},
 	} {
 		report, err := chain.Verify(context.Background(), s, key, c.opt)
 		var e *audit.Error
@@ -281,7 +287,7 @@ func TestStoreFails(t *testing.T) {
 // Whatever call of the store fails, nothing is decided.
 func TestStoreFailsAnywhere(t *testing.T) {
 	for name, s := range map[string]*source{"clean": newChain(9), "pruned": pruned(), "broken": pruned()} {
-		opt := chain.VerifyOptions{From: 4, To: 13, Workers: 1, Checkpoint: &chain.Head{Key: key, Sequence: 4}}
+		opt := chain.VerifyOptions{From: 4, To: 13, Workers: 1, Checkpoints: []chain.Head{{Key: key, Sequence: 4}}}
 		if name == "broken" {
 			s.remove(s.get(key, 9), s.get(key, 19))
 			opt.From, opt.To = 0, 0

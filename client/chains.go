@@ -27,10 +27,10 @@ func (c *Client) Chains(ctx context.Context, scope *audit.Scope) ([]chain.Head, 
 func (c *Client) Verify(ctx context.Context, scope audit.Scope, opt chain.VerifyOptions) ([]*chain.Report, error) {
 	body, err := json.Marshal(struct {
 		audit.Scope
-		From       int64       `json:"from,omitempty"`
-		To         int64       `json:"to,omitempty"`
-		Checkpoint *chain.Head `json:"checkpoint,omitempty"`
-	}{scope, opt.From, opt.To, opt.Checkpoint})
+		From        int64        `json:"from,omitempty"`
+		To          int64        `json:"to,omitempty"`
+		Checkpoints []chain.Head `json:"checkpoints,omitempty"`
+	}{scope, opt.From, opt.To, opt.Checkpoints})
 	if err != nil {
 		return nil, &audit.Error{Code: audit.CodeInternal, Message: "the request cannot be written", Cause: err}
 	}

@@ -205,6 +205,14 @@ func TestSameAnswers(t *testing.T) {
 			}
 		}
 		put("verify", reports, err)
+		gone := chain.Head{Key: chain.Key{Scope: *acme, Segment: "gone"}, Sequence: 3, Hash: heads[0].Hash}
+		reports, err = s.Verify(ctx, *acme, chain.VerifyOptions{To: 2, Checkpoints: append(heads, gone)})
+		for _, r := range reports {
+			if r.Pruned == nil {
+				r.Pruned = []chain.Pruned{}
+			}
+		}
+		put("verify with kept heads", reports, err)
 		_, err = s.Verify(ctx, audit.Scope{Tenant: "nobody"}, chain.VerifyOptions{})
 		put("verify nothing", nil, err)
 		var all []*audit.Record

@@ -96,7 +96,7 @@ func (c *copier) check(ctx context.Context, p *plan, told func(reached int64)) e
 func (c *copier) checkRest(ctx context.Context, p *plan, told func(reached int64)) error {
 	opt := chain.VerifyOptions{From: min(p.from.Sequence+1, max(p.to.Sequence, 1))}
 	if p.from.Sequence > 0 {
-		opt.Checkpoint = &p.from
+		opt.Checkpoints = []chain.Head{p.from}
 	}
 	opt.Progress = func(checked, _ int64) { told(p.from.Sequence + checked) }
 	report, err := chain.Verify(ctx, source{c.src, c.chains}, p.to.Key, opt)
@@ -129,7 +129,7 @@ func (c *copier) checkAhead(ctx context.Context, p *plan, _ func(int64)) error {
 	if p.to.Sequence == 0 {
 		return fmt.Errorf("%w: %s at the source has records and no head; nothing was copied", ErrBroken, name(p.to.Key))
 	}
-	report, err := chain.Verify(ctx, source{c.dst, c.target}, p.to.Key, chain.VerifyOptions{From: p.to.Sequence, To: p.to.Sequence, Checkpoint: &p.to})
+	report, err := chain.Verify(ctx, source{c.dst, c.target}, p.to.Key, chain.VerifyOptions{From: p.to.Sequence, To: p.to.Sequence, Checkpoints: []chain.Head{p.to}})
 	if err != nil {
 		return err
 	}

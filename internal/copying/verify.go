@@ -43,7 +43,7 @@ func (c *copier) verify(ctx context.Context, plans []plan) error {
 // source after they were copied.
 func (c *copier) verifyChain(ctx context.Context, p *plan, progress func(checked int64)) error {
 	report, err := chain.Verify(ctx, source{c.dst, c.target}, p.to.Key, chain.VerifyOptions{
-		Checkpoint: &p.to, Progress: func(checked, _ int64) { progress(checked) },
+		Checkpoints: []chain.Head{p.to}, Progress: func(checked, _ int64) { progress(checked) },
 	})
 	if err != nil {
 		return err

@@ -240,11 +240,17 @@ func TestVerify(t *testing.T) {
 	if v["valid"] != true || v["records_checked"] != 5.0 {
 		t.Errorf("%v", v)
 	}
-	v = r.post("/v1/chains/verify", `{"tenant":"acme","checkpoint":{"namespace":"","tenant":"acme","sequence":7,"hash":"`+strings.Repeat("ab", 32)+`"}}`).json(t)
+	v = r.post("/v1/chains/verify", `{"tenant":"acme","checkpoints":[{"namespace":"","tenant":"acme","sequence":7,"hash":"`+strings.Repeat("ab", 32)+`"}]}`).json(t)
 	broken, _ := v["first_broken"].(map[string]any)
 	if v["valid"] != false || broken["reason"] != "checkpoint_broken" {
 		t.Errorf("%v", v)
 	}
+	v = r.post("/v1/chains/verify", `{"tenant":"gone","checkpoints":[{"namespace":"","tenant":"gone","sequence":7,"hash":"`+strings.Repeat("ab", 32)+`"}]}`).json(t)
+	broken, _ = v["first_broken"].(map[string]any)
+	if v["valid"] != false || broken["reason"] != "checkpoint_broken" || broken["sequence"] != 7.0 {
+		t.Errorf("%v", v)
+	}
+	r.problem(r.post("/v1/chains/verify", `{"tenant":"acme","checkpoints":[{"namespace":"","tenant":"gone","sequence":7,"hash":"`+strings.Repeat("ab", 32)+`"}]}`), 400, audit.CodeInvalid, "checkpoints")
 	r.problem(r.post("/v1/chains/verify", `{"tenant":"nobody"}`), 404, audit.CodeNotFound, "")
 	r.problem(r.post("/v1/chains/verify", `{"tenant":"acme","from":9,"to":5}`), 400, audit.CodeInvalid, "to")
 	r.problem(r.post("/v1/chains/verify", `{"tenant":"acme","form":9}`), 400, audit.CodeInvalid, "form")

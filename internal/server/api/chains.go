@@ -16,11 +16,11 @@ type chainsAnswer struct {
 
 type verifyRequest struct {
 	Body struct {
-		Namespace  string      `json:"namespace,omitempty" doc:"the chain's namespace"`
-		Tenant     string      `json:"tenant,omitempty" doc:"the chain's tenant"`
-		From       int64       `json:"from,omitempty" minimum:"0" doc:"first sequence; the chain's beginning where it is left out"`
-		To         int64       `json:"to,omitempty" minimum:"0" doc:"last sequence; the head where it is left out"`
-		Checkpoint *chain.Head `json:"checkpoint,omitempty" doc:"a head that was kept elsewhere; the chain must still hold it"`
+		Namespace   string       `json:"namespace,omitempty" doc:"the chain's namespace"`
+		Tenant      string       `json:"tenant,omitempty" doc:"the chain's tenant"`
+		From        int64        `json:"from,omitempty" minimum:"0" doc:"first sequence; the chain's beginning where it is left out"`
+		To          int64        `json:"to,omitempty" minimum:"0" doc:"last sequence; the head where it is left out"`
+		Checkpoints []chain.Head `json:"checkpoints,omitempty" doc:"heads that were kept elsewhere; the chain must still hold them"`
 	}
 }
 
@@ -50,7 +50,7 @@ func (a *API) registerChains() {
 	typed(a, huma.Operation{
 		OperationID: "verify-chain", Method: http.MethodPost, Path: "/v1/chains/verify", Tags: []string{"integrity"},
 		Summary:     "Verify a chain",
-		Description: "Reads and hashes every record of the range again. The answer is 200 whether or not the chain is valid; an error means that nothing was decided. A scope without a chain is 404. On a large chain it takes its time.",
+		Description: "Reads and hashes every record of the range again. The answer is 200 whether or not the chain is valid; an error means that nothing was decided. A scope without a chain is 404, unless a checkpoint says that there was one. On a large chain it takes its time.",
 	}, a.verify)
 }
 
@@ -63,7 +63,7 @@ func (a *API) verify(ctx context.Context, c *call, in *verifyRequest) (*verifyAn
 		return nil, audit.Invalid("to", "is before from")
 	}
 	unlimited(c.w)
-	reports, err := a.trail.Verify(ctx, audit.Scope{Namespace: b.Namespace, Tenant: b.Tenant}, chain.VerifyOptions{From: b.From, To: b.To, Checkpoint: b.Checkpoint})
+	reports, err := a.trail.Verify(ctx, audit.Scope{Namespace: b.Namespace, Tenant: b.Tenant}, chain.VerifyOptions{From: b.From, To: b.To, Checkpoints: b.Checkpoints})
 	if err != nil {
 		return nil, err
 	}
