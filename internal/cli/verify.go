@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,23 +15,32 @@ import (
 )
 
 func verifyCommand(g *globals) *cobra.Command {
-	var namespace, tenant string
+	var namespace, tenant, file string
 	var opt chain.VerifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Re-read and re-hash the chains and say where they are broken",
 		Long: `Re-reads and re-hashes every record of the chains: of all of them, or of one
 namespace and tenant. The exit code is 3 when a chain is broken; the first bad
-sequence, its id and the reason are shown.`,
-		Args: cobra.NoArgs,
+sequence, its id and the reason are shown.
+
+A store that was rewritten or cut off as a whole is right in itself. So keep what
+this command prints as JSON out of reach of whoever runs the store, and give it
+with --heads later: each head in it must still be in its chain.`,
+		Example: "  annals verify -o json > kept.json\n  annals verify --heads kept.json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if opt.From < 0 || opt.To < 0 || opt.To > 0 && opt.To < opt.From {
 				return misuse("--from-sequence %d --to-sequence %d: not a range", opt.From, opt.To)
 			}
+			kept, err := keptHeads(file)
+			if err != nil {
+				return err
+			}
 			return g.ask(cmd, func(t trail) error {
 				line := newProgress(cmd.ErrOrStderr())
 				opt.Progress = func(checked, total int64) { line.show("%d of %d records ", checked, total) }
-				reports, err := verifyAll(cmd.Context(), t, scopeFlags(cmd, namespace, tenant), opt)
+				reports, err := verifyAll(cmd.Context(), t, scopeFlags(cmd, namespace, tenant), kept, opt)
 				line.clear()
 				if err != nil {
 					return err
@@ -48,24 +60,37 @@ sequence, its id and the reason are shown.`,
 	f := cmd.Flags()
 	f.StringVar(&namespace, "namespace", "", "namespace of the chain")
 	f.StringVar(&tenant, "tenant", "", "tenant of the chain")
+	f.StringVar(&file, "heads", "", "`FILE` with what this command printed before as JSON: the heads in it must still be in their chains")
 	f.Int64Var(&opt.From, "from-sequence", 0, "first sequence; 0 is the beginning")
 	f.Int64Var(&opt.To, "to-sequence", 0, "last sequence; 0 is the head")
 	return cmd
 }
 
-func verifyAll(ctx context.Context, t trail, only *audit.Scope, opt chain.VerifyOptions) ([]*chain.Report, error) {
+// verifyAll verifies the chains of the scope, or of every scope when only is nil,
+// together with those that only the kept heads remember.
+func verifyAll(ctx context.Context, t trail, only *audit.Scope, kept []chain.Head, opt chain.VerifyOptions) ([]*chain.Report, error) {
 	heads, err := t.Chains(ctx, only)
 	if err != nil {
 		return nil, err
 	}
-	reports := []*chain.Report{}
-	var last audit.Scope
-	for i, h := range heads {
-		if i > 0 && h.Scope == last {
-			continue // its segments were verified together
+	var scopes []audit.Scope // the segments of one are verified together
+	for _, h := range heads {
+		scopes = append(scopes, h.Scope)
+	}
+	checkpoints := map[audit.Scope][]chain.Head{}
+	for _, h := range kept {
+		if only == nil || h.Scope == *only {
+			scopes = append(scopes, h.Scope)
+			checkpoints[h.Scope] = append(checkpoints[h.Scope], h)
 		}
-		last = h.Scope
-		rs, err := t.Verify(ctx, h.Scope, opt)
+	}
+	slices.SortFunc(scopes, func(a, b audit.Scope) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Tenant, b.Tenant))
+	})
+	reports := []*chain.Report{}
+	for _, scope := range slices.Compact(scopes) {
+		opt.Checkpoints = checkpoints[scope]
+		rs, err := t.Verify(ctx, scope, opt)
 		if err != nil {
 			return nil, err
 		}
