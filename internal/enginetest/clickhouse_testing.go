@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -16,25 +15,23 @@ import (
 
 const clickHouseURLVariable = "ANNALS_TEST_CLICKHOUSE_URL"
 
+var clickHouseServers shared[*ClickHouseServer]
+
 // ClickHouse gives the URL of a fresh, empty database, which is dropped when the
 // test ends. Its server is shared by the test binary. ANNALS_TEST_CLICKHOUSE_URL
 // names another server to share, whose user may create databases.
 func ClickHouse(tb testing.TB) string {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
-	defer cancel()
 	server := os.Getenv(clickHouseURLVariable)
 	if server == "" {
-		s, err := sharedClickHouse(ctx)
-		if err != nil {
-			giveUp(tb, err)
-		}
-		server = s.URL()
+		server = clickHouseServers.server(tb, ClickHouseVersion, LaunchClickHouse).URL()
 	}
 	u, err := url.Parse(server)
 	if err != nil {
 		tb.Fatalf("%s is no URL", clickHouseURLVariable) // it may hold a password
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
+	defer cancel()
 	name := "annals_test_" + strings.ToLower(rand.Text())
 	if err := clickHouseExec(ctx, server, "CREATE DATABASE "+name); err != nil {
 		giveUp(tb, err)
@@ -54,21 +51,7 @@ func ClickHouse(tb testing.TB) string {
 // test ends. When the test failed, its log holds the last of the server's.
 func StartClickHouse(tb testing.TB) *ClickHouseServer {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
-	defer cancel()
-	s, err := LaunchClickHouse(ctx)
-	if err != nil {
-		giveUp(tb, err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-		if tb.Failed() {
-			tb.Log("ClickHouse's log:\n" + s.Log())
-		}
-	})
-	return s
+	return own(tb, LaunchClickHouse)
 }
 
 func clickHouseExec(ctx context.Context, server, statement string) error {
@@ -85,33 +68,4 @@ func clickHouseExec(ctx context.Context, server, statement string) error {
 		return fmt.Errorf("ClickHouse: %s: %w", statement, err)
 	}
 	return nil
-}
-
-// commonClickHouse is the server of this test binary.
-var commonClickHouse struct {
-	sync.Mutex
-	server *ClickHouseServer
-	failed error
-}
-
-func sharedClickHouse(ctx context.Context) (*ClickHouseServer, error) {
-	c := &commonClickHouse
-	c.Lock()
-	defer c.Unlock()
-	if c.server == nil && c.failed == nil {
-		c.server, c.failed = LaunchClickHouse(ctx) // a failure is not tried again by every test
-	}
-	return c.server, c.failed
-}
-
-func stopSharedClickHouse() error {
-	c := &commonClickHouse
-	c.Lock()
-	defer c.Unlock()
-	s := c.server
-	c.server, c.failed = nil, nil
-	if s == nil {
-		return nil
-	}
-	return s.Close()
 }

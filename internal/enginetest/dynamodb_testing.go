@@ -6,9 +6,10 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 )
+
+var dynamoDBServers shared[*DynamoDBServer]
 
 // DynamoDB gives the endpoint of a DynamoDB Local that the test binary shares.
 // Every region and all credentials see the same tables, so a test takes a table
@@ -18,63 +19,16 @@ func DynamoDB(tb testing.TB) string {
 	if address := os.Getenv(dynamoDBURLVariable); address != "" {
 		return address
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
-	defer cancel()
-	s, err := sharedDynamoDB(ctx)
-	if err != nil {
-		giveUp(tb, err)
-	}
-	return s.URL()
+	return dynamoDBServers.server(tb, DynamoDBVersion, func(ctx context.Context) (*DynamoDBServer, error) {
+		return LaunchDynamoDB(ctx, DynamoDBOptions{})
+	}).URL()
 }
 
 // StartDynamoDB starts a server for this test alone, and closes it when the test
 // ends. When the test failed, its log holds the last of the server's.
 func StartDynamoDB(tb testing.TB, options DynamoDBOptions) *DynamoDBServer {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
-	defer cancel()
-	s, err := LaunchDynamoDB(ctx, options)
-	if err != nil {
-		giveUp(tb, err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-		if tb.Failed() {
-			tb.Log("DynamoDB Local's log:\n" + s.Log())
-		}
-	})
-	return s
-}
-
-// commonDynamoDB is the server of this test binary.
-var commonDynamoDB struct {
-	sync.Mutex
-	server *DynamoDBServer
-	failed error
-}
-
-func sharedDynamoDB(ctx context.Context) (*DynamoDBServer, error) {
-	c := &commonDynamoDB
-	c.Lock()
-	defer c.Unlock()
-	if c.server == nil && c.failed == nil {
-		c.server, c.failed = LaunchDynamoDB(ctx, DynamoDBOptions{}) // a failure is not tried again by every test
-	}
-	return c.server, c.failed
-}
-
-func stopSharedDynamoDB() error {
-	c := &commonDynamoDB
-	c.Lock()
-	defer c.Unlock()
-	s := c.server
-	c.server, c.failed = nil, nil
-	if s == nil {
-		return nil
-	}
-	return s.Close()
+	return own(tb, func(ctx context.Context) (*DynamoDBServer, error) { return LaunchDynamoDB(ctx, options) })
 }
 
 // DropDynamoDBTable removes a table; there need not be one.

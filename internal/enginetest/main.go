@@ -30,7 +30,7 @@ type runner struct{ m TestingM }
 
 func (r runner) Run() int {
 	code := r.m.Run()
-	if err := errors.Join(stopShared(), stopSharedDynamoDB()); err != nil {
+	if err := errors.Join(postgresServers.stop(), dynamoDBServers.stop(), clickHouseServers.stop(), searchServers.stop()); err != nil {
 		fmt.Fprintln(os.Stderr, "enginetest:", err)
 		if code == 0 {
 			code = 1

@@ -2,18 +2,9 @@ package enginetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"testing"
-	"time"
-)
-
-// The times a start may take, the fetch of its programs included, and a drop.
-const (
-	launchPatience = 5 * time.Minute
-	dropPatience   = 30 * time.Second
 )
 
 // PostgresOption is an option of [Postgres].
@@ -44,10 +35,7 @@ func Postgres(tb testing.TB, options ...PostgresOption) string {
 			err = fmt.Errorf("%s: %w", postgresURLVariable, err)
 		}
 	} else {
-		var s *PostgresServer
-		if s, err = sharedPostgres(ctx, o); err == nil {
-			address, drop, err = s.CreateDatabase(ctx)
-		}
+		address, drop, err = sharedPostgres(tb, o).CreateDatabase(ctx)
 	}
 	if err != nil {
 		giveUp(tb, err)
@@ -66,56 +54,15 @@ func Postgres(tb testing.TB, options ...PostgresOption) string {
 // ends. When the test failed, its log holds the last of the server's.
 func StartPostgres(tb testing.TB, options PostgresOptions) *PostgresServer {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
-	defer cancel()
-	s, err := LaunchPostgres(ctx, options)
-	if err != nil {
-		giveUp(tb, err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-		if tb.Failed() {
-			tb.Log("PostgreSQL's log:\n" + s.Log())
-		}
-	})
-	return s
+	return own(tb, func(ctx context.Context) (*PostgresServer, error) { return LaunchPostgres(ctx, options) })
 }
 
-// shared are the servers of this test binary, by the version asked for.
-var shared = struct {
-	sync.Mutex
-	servers map[string]*PostgresServer
-	failed  map[string]error
-}{servers: map[string]*PostgresServer{}, failed: map[string]error{}}
+var postgresServers shared[*PostgresServer]
 
-func sharedPostgres(ctx context.Context, o PostgresOptions) (*PostgresServer, error) {
+func sharedPostgres(tb testing.TB, o PostgresOptions) *PostgresServer {
+	tb.Helper()
 	o.Version = postgresVersion(o.Version)
-	shared.Lock()
-	defer shared.Unlock()
-	if s, err := shared.servers[o.Version], shared.failed[o.Version]; s != nil || err != nil {
-		return s, err
-	}
 	// Tests may run in parallel, with a pool of connections each.
 	o.Settings = []string{"max_connections=200"}
-	s, err := LaunchPostgres(ctx, o)
-	if err != nil {
-		shared.failed[o.Version] = err // so that not every test waits for the same failure
-		return nil, err
-	}
-	shared.servers[o.Version] = s
-	return s, nil
-}
-
-func stopShared() (err error) {
-	shared.Lock()
-	defer shared.Unlock()
-	for _, s := range shared.servers {
-		err = errors.Join(err, s.Close())
-	}
-	err = errors.Join(err, stopSharedSearch())
-	clear(shared.servers)
-	clear(shared.failed)
-	return errors.Join(err, stopSharedClickHouse())
+	return postgresServers.server(tb, o.Version, func(ctx context.Context) (*PostgresServer, error) { return LaunchPostgres(ctx, o) })
 }

@@ -3,14 +3,10 @@ package enginetest
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -44,23 +40,11 @@ type SearchOptions struct {
 // SearchServer is an OpenSearch or Elasticsearch of its own, on a loopback
 // address. What it acknowledged survives [SearchServer.Crash].
 type SearchServer struct {
+	server
 	options SearchOptions
 	java    string
 	lib     string
-	folder  *folder
-	port    int
-	log     tail
-
-	mu   sync.Mutex
-	proc *process // nil when it does not run
 }
-
-const (
-	searchReady    = "started http "
-	searchPatience = 2 * time.Minute
-	searchStop     = 30 * time.Second
-	searchAttempts = 5
-)
 
 // searchJava is the oldest Java that each kind runs on, and the newest where
 // there is one that it does not.
@@ -101,68 +85,29 @@ func LaunchSearch(ctx context.Context, options SearchOptions) (*SearchServer, er
 	if s.lib, err = fetch(ctx, searchEngine(options.Kind)); err != nil {
 		return nil, err
 	}
-	if s.folder, err = newFolder(nil); err != nil {
-		return nil, fmt.Errorf("%s: its folder: %w", s.name(), err)
+	s.server = server{
+		name: options.Kind, command: s.program, ready: "started http ",
+		startPatience: 2 * time.Minute, stopPatience: 30 * time.Second, orderly: syscall.SIGTERM, atOnce: syscall.SIGKILL,
 	}
-	for attempt := 1; ; attempt++ {
-		if s.port, err = freePort(ctx); err == nil {
-			err = s.start(ctx)
-		}
-		if err == nil {
-			return s, nil
-		}
-		// Another process may have been given the port between the look and the start.
-		if attempt == searchAttempts || !strings.Contains(s.log.String(), "BindException") {
-			return nil, errors.Join(err, s.Close())
-		}
+	if err := s.housed(); err != nil {
+		return nil, err
 	}
+	if err := s.launch(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
-
-func (s *SearchServer) name() string { return s.options.Kind }
 
 // URL is the address. It stays the same over restarts.
-func (s *SearchServer) URL() string {
-	return "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
-}
-
-// Log gives the last lines the server printed.
-func (s *SearchServer) Log() string { return s.log.String() }
+func (s *SearchServer) URL() string { return "http://" + s.address() }
 
 // Crash kills the server as kill -9 does. [SearchServer.Start] starts it again.
-func (s *SearchServer) Crash() error { return s.end(syscall.SIGKILL) }
+func (s *SearchServer) Crash() error { return s.end(s.atOnce) }
 
 // Start starts a server that was ended, on the same address and data.
-func (s *SearchServer) Start(ctx context.Context) error { return s.start(ctx) }
+func (s *SearchServer) Start(ctx context.Context) error { return s.Restart(ctx) }
 
-// Restart stops the server in order and starts it again.
-func (s *SearchServer) Restart(ctx context.Context) error {
-	if err := s.end(syscall.SIGTERM); err != nil {
-		return err
-	}
-	return s.start(ctx)
-}
-
-// Close stops the server and removes its data.
-func (s *SearchServer) Close() error {
-	return errors.Join(s.end(syscall.SIGKILL), s.folder.remove())
-}
-
-func (s *SearchServer) end(sig os.Signal) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.proc == nil {
-		return nil
-	}
-	if err := s.proc.end(sig, searchStop); err != nil {
-		return fmt.Errorf("%s: %w", s.name(), err)
-	}
-	s.proc = nil
-	return nil
-}
-
-func (s *SearchServer) start(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *SearchServer) program() *exec.Cmd {
 	home := filepath.Join(s.folder.path, "home")
 	heap := strconv.Itoa(s.options.HeapMB)
 	args := []string{
@@ -184,17 +129,6 @@ func (s *SearchServer) start(ctx context.Context) error {
 		args = append(args, "-Des.path.home="+home, "-cp", filepath.Join(s.lib, "lib", "*"), "Elasticsearch7ForTests", home, strconv.Itoa(s.port))
 	}
 	cmd := exec.Command(s.java, append(args, s.options.Settings...)...)
-	var us *account
-	cmd.SysProcAttr = us.attributes(syscall.SIGKILL)
-	cmd.Dir = s.folder.path
-	cmd.Env = []string{"LC_ALL=C.UTF-8", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "HOME=" + s.folder.path}
-	proc, err := startProcess(cmd, &s.log, searchReady)
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.name(), err)
-	}
-	if err = proc.await(ctx, searchPatience); err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", s.name(), err), proc.end(syscall.SIGKILL, searchStop))
-	}
-	s.proc = proc
-	return nil
+	cmd.Env = []string{"LC_ALL=C.UTF-8"}
+	return cmd
 }

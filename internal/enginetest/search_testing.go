@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync"
 	"testing"
 )
 
@@ -31,74 +30,18 @@ func Elasticsearch(tb testing.TB, major string) string {
 // ends. When the test failed, its log holds the last of the server's.
 func StartSearch(tb testing.TB, options SearchOptions) *SearchServer {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
-	defer cancel()
-	s, err := LaunchSearch(ctx, options)
-	if err != nil {
-		giveUp(tb, err)
-	}
-	tb.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			tb.Error(err)
-		}
-		if tb.Failed() {
-			tb.Log(s.name() + "'s log:\n" + s.Log())
-		}
-	})
-	return s
+	return own(tb, func(ctx context.Context) (*SearchServer, error) { return LaunchSearch(ctx, options) })
 }
 
-// commonSearch is the server of this test binary: one, as each takes a heap of
-// its own. Another kind takes the place of the one before.
-var commonSearch struct {
-	sync.Mutex
-	server *SearchServer
-	failed map[string]error
-}
+// searchServers is one server, as each takes a heap of its own.
+var searchServers = shared[*SearchServer]{single: true}
 
 func sharedSearch(tb testing.TB, o SearchOptions) string {
 	tb.Helper()
 	if address := os.Getenv(searchVariable(o.Kind) + "_URL"); address != "" {
 		return address
 	}
-	c := &commonSearch
-	c.Lock()
-	defer c.Unlock()
-	if c.server != nil && c.server.options.Kind == o.Kind {
-		return c.server.URL()
-	}
-	err := c.failed[o.Kind] // a failure is not tried again by every test
-	if err == nil && c.server != nil {
-		err = c.server.Close()
-		c.server = nil
-	}
-	if err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), launchPatience)
-		defer cancel()
-		var s *SearchServer
-		if s, err = LaunchSearch(ctx, o); err == nil {
-			c.server = s
-			return s.URL()
-		}
-	}
-	if c.failed == nil {
-		c.failed = map[string]error{}
-	}
-	c.failed[o.Kind] = err
-	giveUp(tb, err)
-	return ""
-}
-
-func stopSharedSearch() error {
-	c := &commonSearch
-	c.Lock()
-	defer c.Unlock()
-	s := c.server
-	c.server, c.failed = nil, nil
-	if s == nil {
-		return nil
-	}
-	return s.Close()
+	return searchServers.server(tb, o.Kind, func(ctx context.Context) (*SearchServer, error) { return LaunchSearch(ctx, o) }).URL()
 }
 
 // DropIndices removes the indices and the template of a store.
