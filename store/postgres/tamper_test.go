@@ -5,17 +5,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
 	"github.com/annals-dev/annals/store/storetest"
 )
 
-var victim = audit.Scope{Namespace: "prod", Tenant: "victim"}
-
-// evidence is a store with two chains of 40 records each over several blocks.
-// Of the victim's records the odd ones have every field and the even ones few.
+// evidence is a store with the chains of storetest.Evidence over several blocks.
 // What a stranger does to it is undone by restore.
 type evidence struct {
 	stranger
@@ -26,17 +22,8 @@ func newEvidence(t *testing.T) *evidence {
 	t.Helper()
 	s := open(t, Options{RollupInterval: -1})
 	s.unitRows, s.blockUnits = 1, 9
-	for i := range 40 {
-		at := storetest.CorpusStart.Add(time.Duration(i) * time.Minute)
-		r := &audit.Record{Kind: audit.KindEvent, RecordedAt: at, Level: "all", Event: audit.Event{
-			ID: audit.NewID(), Namespace: victim.Namespace, Tenant: victim.Tenant, OccurredAt: at, Action: "thing.read",
-		}}
-		if i%2 == 1 {
-			full(r)
-		}
-		other := storetest.Clone(r)
-		other.Tenant = "bystander"
-		chainAll(t, s, []*audit.Record{r, other})
+	for _, batch := range storetest.Evidence() {
+		chainAll(t, s, batch)
 	}
 	if err := s.settleBlocks(t.Context()); err != nil {
 		t.Fatal(err)
@@ -64,50 +51,17 @@ func (e *evidence) restore() {
 	}
 }
 
-// full sets every field that is empty and is not the chain's.
-func full(r *audit.Record) {
-	for _, f := range audit.Fields() {
-		if !f.Absent(r) || slices.Contains([]string{"sequence", "segment", "prev_hash", "hash"}, f.Name) {
-			continue
-		}
-		switch f.Kind {
-		case audit.Text:
-			f.SetText(r, "value of "+f.Name)
-		case audit.Document:
-			f.SetBytes(r, []byte(`{"document":"`+f.Name+`\n"}`))
-		case audit.Number, audit.Flag, audit.Span:
-			f.SetInt(r, 1)
-		case audit.Instant:
-			f.SetInt(r, audit.Micros(r.OccurredAt)+1)
-		}
-	}
+// fresh is the store as a new process sees it.
+func (e *evidence) fresh() *Store {
+	e.s.scopes.number, e.s.scopes.name = nil, nil
+	return e.s
 }
 
-// broken verifies every chain as a new process would, and gives what is broken
-// first in the victim's, or else in any.
-func (e *evidence) broken() *chain.Break {
-	s := e.s
-	s.scopes.number, s.scopes.name = nil, nil
-	heads, err := s.Heads(e.t.Context(), nil)
-	if err != nil {
-		e.t.Fatal(err)
+func (e *evidence) mustHold(what string) {
+	e.t.Helper()
+	if b := storetest.FirstBreak(e.t, e.fresh()); b != nil {
+		e.t.Fatalf("%s does not verify: %+v", what, b)
 	}
-	keys := []chain.Key{{Scope: victim}}
-	for _, h := range heads {
-		if h.Scope != victim {
-			keys = append(keys, h.Key)
-		}
-	}
-	for _, key := range keys {
-		report, err := chain.Verify(e.t.Context(), s, key, chain.VerifyOptions{})
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		if report.FirstBroken != nil {
-			return report.FirstBroken
-		}
-	}
-	return nil
 }
 
 // Every column of a record is covered, where it has a value and where it has
@@ -115,13 +69,9 @@ func (e *evidence) broken() *chain.Break {
 func TestTampering(t *testing.T) {
 	inFullRuns(t)
 	e := newEvidence(t)
-	if b := e.broken(); b != nil {
-		t.Fatalf("untouched evidence does not verify: %+v", b)
-	}
+	e.mustHold("untouched evidence")
 	e.restore()
-	if b := e.broken(); b != nil {
-		t.Fatalf("restored evidence does not verify: %+v", b)
-	}
+	e.mustHold("restored evidence")
 	const (
 		scope = `(SELECT scope FROM @scopes WHERE tenant = 'victim')`
 		at    = ` WHERE scope = ` + scope + ` AND sequence = `
@@ -141,53 +91,56 @@ func TestTampering(t *testing.T) {
 	}
 	hash := func(sequence int) string { return fmt.Sprintf(`(SELECT hash FROM @records%s%d)`, at, sequence) }
 
-	type tampering struct {
-		name     string
-		sql      []string
-		sequence int64
-		reason   chain.Reason
-	}
-	list := []tampering{
-		{"the first record deleted", []string{`DELETE FROM @records` + at + `1`}, 1, chain.ReasonMissing},
-		{"one deleted from the middle", []string{`DELETE FROM @records` + at + `17`}, 17, chain.ReasonMissing},
-		{"the last deleted", []string{`DELETE FROM @records` + at + `40`}, 40, chain.ReasonTail},
-		{"the tail deleted", []string{`DELETE FROM @records WHERE sequence > 30 AND scope = ` + scope}, 31, chain.ReasonTail},
-		{"all deleted", []string{`DELETE FROM @records WHERE scope = ` + scope}, 1, ""},
-		{"two swapped", []string{
+	common := map[string][]string{
+		"the first record deleted":    {`DELETE FROM @records` + at + `1`},
+		"one deleted from the middle": {`DELETE FROM @records` + at + `17`},
+		"the last deleted":            {`DELETE FROM @records` + at + `40`},
+		"the tail after 30 deleted":   {`DELETE FROM @records WHERE sequence > 30 AND scope = ` + scope},
+		"all deleted":                 {`DELETE FROM @records WHERE scope = ` + scope},
+		"12 and 14 swapped": {
 			`UPDATE @records SET sequence = 1000` + at + `12`,
 			`UPDATE @records SET sequence = 12` + at + `14`,
 			`UPDATE @records SET sequence = 14` + at + `1000`,
-		}, 12, chain.ReasonContent},
-		{"one inserted at the end", []string{insertCopy(5, "sequence", "41", "id", "gen_random_uuid()")}, 41, chain.ReasonBeyond},
-		{"an old one replayed with the head", []string{
+		},
+		"5 inserted again at the end": {insertCopy(5, "sequence", "41", "id", "gen_random_uuid()")},
+		"5 replayed at the end with the head": {
 			insertCopy(5, "sequence", "41", "id", "gen_random_uuid()"),
 			`INSERT INTO @batches SELECT scope, 41, 41, hash FROM @records` + at + `5`,
-		}, 41, chain.ReasonContent},
-		{"one sequence twice", []string{insertCopy(5, "id", "gen_random_uuid()")}, 5, chain.ReasonDuplicate},
-		{"one record twice", []string{insertCopy(5, "occurred_at", "occurred_at + interval '1 hour'")}, 5, chain.ReasonDuplicate},
-		{"all renumbered", []string{`UPDATE @records SET sequence = sequence + 1 WHERE scope = ` + scope}, 1, chain.ReasonMissing},
-		{"one taken out of the chain", []string{`UPDATE @records SET sequence = NULL` + at + `9`}, 9, chain.ReasonMissing},
-		{"another tenant's record put in its place", []string{
+		},
+		"sequence 5 twice":         {insertCopy(5, "id", "gen_random_uuid()")},
+		"all renumbered":           {`UPDATE @records SET sequence = sequence + 1 WHERE scope = ` + scope},
+		"9 taken out of the chain": {`UPDATE @records SET sequence = NULL` + at + `9`},
+		"the bystander's 9 put in its place": {
 			`DELETE FROM @records` + at + `9`,
 			`UPDATE @records SET scope = ` + scope + ` WHERE sequence = 9 AND scope <> ` + scope,
-		}, 9, chain.ReasonContent},
-		{"the head moved back", []string{`DELETE FROM @batches WHERE first_sequence > 30 AND scope = ` + scope}, 31, chain.ReasonBeyond},
-		{"the head moved on", []string{`INSERT INTO @batches VALUES(` + scope + `, 41, 41, ` + hash(40) + `)`}, 41, chain.ReasonTail},
-		{"the head's hash", []string{`UPDATE @batches SET hash = ` + hash(39) + ` WHERE last_sequence = 40 AND scope = ` + scope}, 40, chain.ReasonHead},
-		{"the head's hash made longer", []string{`UPDATE @batches SET hash = hash || '\x00' WHERE last_sequence = 40 AND scope = ` + scope}, 40, chain.ReasonHead},
-		{"the head given to nobody", []string{`UPDATE @batches SET scope = 77 WHERE scope = ` + scope}, 1, chain.ReasonBeyond},
-		{"the head deleted", []string{`DELETE FROM @batches WHERE scope = ` + scope}, 1, chain.ReasonBeyond},
-		{"the tenant renamed", []string{`UPDATE @scopes SET tenant = 'nobody' WHERE tenant = 'victim'`}, 1, chain.ReasonContent},
-		{"the namespace renamed", []string{`UPDATE @scopes SET namespace = 'nowhere' WHERE tenant = 'victim'`}, 1, chain.ReasonContent},
-		{"the names deleted", []string{`DELETE FROM @scopes WHERE tenant = 'victim'`}, 1, chain.ReasonContent},
-		{"a block hidden from newer times", []string{`UPDATE @blocks SET max_occurred = min_occurred WHERE block = 2`}, 0, chain.ReasonContent},
-		{"a block hidden from older times", []string{`UPDATE @blocks SET min_occurred = max_occurred WHERE block = 2`}, 0, chain.ReasonContent},
-		{"a record put into another block", []string{`UPDATE @records SET block = 0` + at + `30`}, 30, chain.ReasonContent},
-		{"a record put into a block to come", []string{`UPDATE @records SET block = 1000` + at + `30`}, 30, chain.ReasonContent},
-		{"a record put before the blocks", []string{`UPDATE @records SET block = -1` + at + `30`}, 30, chain.ReasonContent},
-		{"an empty text for none", []string{`UPDATE @records SET actor = ''` + at + `21`}, 21, chain.ReasonContent},
-		{"a zero for none", []string{`UPDATE @records SET duration_us = 0` + at + `21`}, 21, chain.ReasonContent},
-		{"a false for none", []string{`UPDATE @records SET enriched = false` + at + `21`}, 21, chain.ReasonContent},
+		},
+		"the head moved back to 30":   {`DELETE FROM @batches WHERE first_sequence > 30 AND scope = ` + scope},
+		"the head moved on":           {`INSERT INTO @batches VALUES(` + scope + `, 41, 41, ` + hash(40) + `)`},
+		"the head's hash":             {`UPDATE @batches SET hash = ` + hash(39) + ` WHERE last_sequence = 40 AND scope = ` + scope},
+		"the head's hash made longer": {`UPDATE @batches SET hash = hash || '\x00' WHERE last_sequence = 40 AND scope = ` + scope},
+		"the head given to nobody":    {`UPDATE @batches SET scope = 77 WHERE scope = ` + scope},
+		"the head deleted":            {`DELETE FROM @batches WHERE scope = ` + scope},
+		"the tenant renamed":          {`UPDATE @scopes SET tenant = 'nobody' WHERE tenant = 'victim'`},
+		"the namespace renamed":       {`UPDATE @scopes SET namespace = 'nowhere' WHERE tenant = 'victim'`},
+		"the names deleted":           {`DELETE FROM @scopes WHERE tenant = 'victim'`},
+	}
+	type tampering struct {
+		storetest.Tampering
+		sql []string
+	}
+	list := []tampering{
+		{storetest.Tampering{Name: "one record twice", Sequence: 5, Reason: chain.ReasonDuplicate}, []string{insertCopy(5, "occurred_at", "occurred_at + interval '1 hour'")}},
+		{storetest.Tampering{Name: "a block hidden from newer times", Sequence: 0, Reason: chain.ReasonContent}, []string{`UPDATE @blocks SET max_occurred = min_occurred WHERE block = 2`}},
+		{storetest.Tampering{Name: "a block hidden from older times", Sequence: 0, Reason: chain.ReasonContent}, []string{`UPDATE @blocks SET min_occurred = max_occurred WHERE block = 2`}},
+		{storetest.Tampering{Name: "a record put into another block", Sequence: 30, Reason: chain.ReasonContent}, []string{`UPDATE @records SET block = 0` + at + `30`}},
+		{storetest.Tampering{Name: "a record put into a block to come", Sequence: 30, Reason: chain.ReasonContent}, []string{`UPDATE @records SET block = 1000` + at + `30`}},
+		{storetest.Tampering{Name: "a record put before the blocks", Sequence: 30, Reason: chain.ReasonContent}, []string{`UPDATE @records SET block = -1` + at + `30`}},
+		{storetest.Tampering{Name: "an empty text for none", Sequence: 21, Reason: chain.ReasonContent}, []string{`UPDATE @records SET actor = ''` + at + `21`}},
+		{storetest.Tampering{Name: "a zero for none", Sequence: 21, Reason: chain.ReasonContent}, []string{`UPDATE @records SET duration_us = 0` + at + `21`}},
+		{storetest.Tampering{Name: "a false for none", Sequence: 21, Reason: chain.ReasonContent}, []string{`UPDATE @records SET enriched = false` + at + `21`}},
+	}
+	for _, c := range storetest.Tamperings() {
+		list = append(list, tampering{c, common[c.Name]})
 	}
 	for _, f := range columns {
 		for _, sequence := range []int64{20, 21} {
@@ -207,23 +160,19 @@ func TestTampering(t *testing.T) {
 				edit = fmt.Sprintf(edit, column(f))
 			}
 			list = append(list, tampering{
-				fmt.Sprintf("%s at %d", f.Name, sequence), []string{fmt.Sprintf("UPDATE @records SET %s = %s%s%d", column(f), edit, at, sequence)}, sequence, reason,
+				storetest.Tampering{Name: fmt.Sprintf("%s at %d", f.Name, sequence), Sequence: sequence, Reason: reason},
+				[]string{fmt.Sprintf("UPDATE @records SET %s = %s%s%d", column(f), edit, at, sequence)},
 			})
 		}
 	}
 	for _, c := range list {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.Name, func(t *testing.T) {
 			for _, sql := range c.sql {
 				e.must(t, sql)
 			}
-			b := e.broken()
-			if b == nil || c.sequence != 0 && b.Sequence != c.sequence || c.reason != "" && b.Reason != c.reason {
-				t.Errorf("found %+v, want %s at %d", b, c.reason, c.sequence)
-			}
+			c.Check(t, e.fresh())
 			e.restore()
 		})
 	}
-	if b := e.broken(); b != nil {
-		t.Fatalf("the evidence is not what it was: %+v", b)
-	}
+	e.mustHold("the evidence after all")
 }

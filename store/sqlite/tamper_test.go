@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	z "zombiezen.com/go/sqlite"
 
@@ -16,12 +15,9 @@ import (
 	"github.com/annals-dev/annals/store/storetest"
 )
 
-var victim = audit.Scope{Namespace: "prod", Tenant: "victim"}
+var victim = storetest.Victim
 
-const victims = 40 // records of the chain that is tampered with
-
-// evidence makes a file with two chains over several blocks. Of the victim's
-// records the odd ones have every field and the even ones few.
+// evidence makes a file with the chains of storetest.Evidence over several blocks.
 func evidence(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "evidence.db")
@@ -30,41 +26,13 @@ func evidence(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s.fill = 9
-	for i := range victims {
-		at := storetest.CorpusStart.Add(time.Duration(i) * time.Minute)
-		r := &audit.Record{Kind: audit.KindEvent, RecordedAt: at, Level: "all", Event: audit.Event{
-			ID: audit.NewID(), Namespace: victim.Namespace, Tenant: victim.Tenant, OccurredAt: at, Action: "thing.read",
-		}}
-		if i%2 == 1 {
-			full(r)
-		}
-		other := storetest.Clone(r)
-		other.Tenant = "bystander"
-		chainAll(t, s, []*audit.Record{r, other})
+	for _, batch := range storetest.Evidence() {
+		chainAll(t, s, batch)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// full sets every field that is empty and is not the chain's.
-func full(r *audit.Record) {
-	for _, f := range audit.Fields() {
-		if !f.Absent(r) || slices.Contains([]string{"sequence", "segment", "prev_hash", "hash"}, f.Name) {
-			continue
-		}
-		switch f.Kind {
-		case audit.Text:
-			f.SetText(r, "value of "+f.Name)
-		case audit.Document:
-			f.SetBytes(r, []byte(`{"document":"`+f.Name+`\n"}`))
-		case audit.Number, audit.Flag, audit.Span:
-			f.SetInt(r, 1)
-		case audit.Instant:
-			f.SetInt(r, audit.Micros(r.OccurredAt)+1)
-		}
-	}
 }
 
 // copyOf copies the file of the evidence.
@@ -79,32 +47,6 @@ func copyOf(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// first verifies every chain and the victim's, and gives what is broken first
-// in the victim's, or else in any.
-func first(t *testing.T, s *Store) *chain.Break {
-	t.Helper()
-	heads, err := s.Heads(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := []chain.Key{{Scope: victim}}
-	for _, h := range heads {
-		if h.Scope != victim {
-			keys = append(keys, h.Key)
-		}
-	}
-	for _, key := range keys {
-		report, err := chain.Verify(t.Context(), s, key, chain.VerifyOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if report.FirstBroken != nil {
-			return report.FirstBroken
-		}
-	}
-	return nil
 }
 
 func tamper(t *testing.T, path string, statements ...string) *Store {
@@ -122,7 +64,7 @@ func tamper(t *testing.T, path string, statements ...string) *Store {
 
 func TestUntouchedEvidenceVerifies(t *testing.T) {
 	s := tamper(t, evidence(t), "SELECT 1")
-	if b := first(t, s); b != nil {
+	if b := storetest.FirstBreak(t, s); b != nil {
 		t.Errorf("%+v", b)
 	}
 }
@@ -149,14 +91,11 @@ func TestEveryColumnIsCovered(t *testing.T) {
 					}
 					s := tamper(t, path, fmt.Sprintf("UPDATE %s SET %s = %s WHERE n = (SELECT n FROM annals_records WHERE sequence = %d AND scope = (SELECT scope FROM annals_scopes WHERE tenant = 'victim'))",
 						table, column.name, fmt.Sprintf(edit, column.name), sequence))
-					b := first(t, s)
-					want := chain.ReasonContent
+					want := storetest.Tampering{Sequence: sequence, Reason: chain.ReasonContent}
 					if column.name == "scope" || column.name == "sequence" {
-						want = chain.ReasonMissing
+						want.Reason = chain.ReasonMissing
 					}
-					if b == nil || b.Sequence != sequence || b.Reason != want {
-						t.Errorf("found %+v, want %s at %d", b, want, sequence)
-					}
+					want.Check(t, s)
 				})
 			}
 		}
@@ -193,71 +132,71 @@ func TestTampering(t *testing.T) {
 	)
 	all := strings.Join(allNames(), ", ")
 	bodies := strings.Join(namesOf(bodyColumns), ", ")
-	for _, c := range []struct {
-		name     string
-		sql      []string
-		sequence int64
-		reason   chain.Reason
-	}{
-		{"the first record deleted", []string{"DELETE FROM annals_records WHERE " + at + "1"}, 1, chain.ReasonMissing},
-		{"one deleted from the middle", []string{"DELETE FROM annals_records WHERE " + at + "17"}, 17, chain.ReasonMissing},
-		{"several deleted", []string{"DELETE FROM annals_records WHERE scope = " + scope + " AND sequence BETWEEN 10 AND 20"}, 10, chain.ReasonMissing},
-		{"the last deleted", []string{"DELETE FROM annals_records WHERE " + at + "40"}, 40, chain.ReasonTail},
-		{"the tail deleted", []string{"DELETE FROM annals_records WHERE scope = " + scope + " AND sequence > 30"}, 31, chain.ReasonTail},
-		{"all deleted", []string{"DELETE FROM annals_records WHERE scope = " + scope}, 1, ""},
-		{"its documents deleted", []string{"DELETE FROM annals_bodies WHERE n = " + n + "22)"}, 22, chain.ReasonContent},
-		{"all documents deleted", []string{"DELETE FROM annals_bodies"}, 1, chain.ReasonContent},
-		{"two swapped", []string{
+	common := map[string][]string{
+		"the first record deleted":    {"DELETE FROM annals_records WHERE " + at + "1"},
+		"one deleted from the middle": {"DELETE FROM annals_records WHERE " + at + "17"},
+		"the last deleted":            {"DELETE FROM annals_records WHERE " + at + "40"},
+		"the tail after 30 deleted":   {"DELETE FROM annals_records WHERE scope = " + scope + " AND sequence > 30"},
+		"all deleted":                 {"DELETE FROM annals_records WHERE scope = " + scope},
+		"12 and 14 swapped": {
 			"UPDATE annals_records SET sequence = 1000 WHERE " + at + "12",
 			"UPDATE annals_records SET sequence = 12 WHERE " + at + "14",
 			"UPDATE annals_records SET sequence = 14 WHERE " + at + "1000",
-		}, 12, chain.ReasonContent},
-		{"the documents of two swapped", []string{
+		},
+		"5 inserted again at the end": {insertCopy(all, 5, "sequence = 41")},
+		"5 replayed at the end with the head": {
+			insertCopy(all, 5, "sequence = 41"),
+			"INSERT INTO annals_bodies(n, " + bodies + ") SELECT 900000, " + bodies + " FROM annals_bodies WHERE n = " + n + "5)",
+			"UPDATE annals_heads SET sequence = 41, hash = (SELECT hash FROM annals_bodies WHERE n = 900000) WHERE scope = " + scope,
+		},
+		"sequence 5 twice":         {"DROP INDEX annals_records_chain", insertCopy(all, 5, "id = randomblob(16)")},
+		"all renumbered":           {"DROP INDEX annals_records_chain", "UPDATE annals_records SET sequence = sequence + 1 WHERE scope = " + scope},
+		"9 taken out of the chain": {"UPDATE annals_records SET sequence = NULL WHERE " + at + "9"},
+		"the bystander's 9 put in its place": {
+			"DELETE FROM annals_records WHERE " + at + "9",
+			"UPDATE annals_records SET scope = " + scope + " WHERE sequence = 9 AND scope <> " + scope,
+		},
+		"the head moved back to 30":   {"UPDATE annals_heads SET sequence = 30, hash = (SELECT hash FROM annals_bodies WHERE n = " + n + "30)) WHERE scope = " + scope},
+		"the head moved on":           {"UPDATE annals_heads SET sequence = sequence + 1 WHERE scope = " + scope},
+		"the head's hash":             {"UPDATE annals_heads SET hash = randomblob(32) WHERE scope = " + scope},
+		"the head's hash made longer": {"UPDATE annals_heads SET hash = CAST(hash || x'00' AS BLOB) WHERE scope = " + scope},
+		"the head given to nobody":    {"UPDATE annals_heads SET scope = 77 WHERE scope = " + scope},
+		"the head deleted":            {"DELETE FROM annals_heads WHERE scope = " + scope},
+		"the tenant renamed":          {"UPDATE annals_scopes SET tenant = 'nobody' WHERE tenant = 'victim'"},
+		"the namespace renamed":       {"UPDATE annals_scopes SET namespace = 'nowhere' WHERE tenant = 'victim'"},
+		"the names deleted":           {"DELETE FROM annals_scopes WHERE tenant = 'victim'"},
+	}
+	type tampering struct {
+		storetest.Tampering
+		sql []string
+	}
+	list := []tampering{
+		{storetest.Tampering{Name: "several deleted", Sequence: 10, Reason: chain.ReasonMissing}, []string{"DELETE FROM annals_records WHERE scope = " + scope + " AND sequence BETWEEN 10 AND 20"}},
+		{storetest.Tampering{Name: "its documents deleted", Sequence: 22, Reason: chain.ReasonContent}, []string{"DELETE FROM annals_bodies WHERE n = " + n + "22)"}},
+		{storetest.Tampering{Name: "all documents deleted", Sequence: 1, Reason: chain.ReasonContent}, []string{"DELETE FROM annals_bodies"}},
+		{storetest.Tampering{Name: "the documents of two swapped", Sequence: 12, Reason: chain.ReasonContent}, []string{
 			"CREATE TEMP TABLE a AS SELECT * FROM annals_bodies WHERE n = " + n + "12)",
 			"CREATE TEMP TABLE b AS SELECT * FROM annals_bodies WHERE n = " + n + "14)",
 			"UPDATE annals_bodies SET (" + bodies + ") = (SELECT " + bodies + " FROM b) WHERE n = " + n + "12)",
 			"UPDATE annals_bodies SET (" + bodies + ") = (SELECT " + bodies + " FROM a) WHERE n = " + n + "14)",
-		}, 12, chain.ReasonContent},
-		{"one inserted at the end", []string{insertCopy(all, 5, "sequence = 41")}, 41, chain.ReasonBeyond},
-		{"an old one replayed with the head", []string{
-			insertCopy(all, 5, "sequence = 41"),
-			"INSERT INTO annals_bodies(n, " + bodies + ") SELECT 900000, " + bodies + " FROM annals_bodies WHERE n = " + n + "5)",
-			"UPDATE annals_heads SET sequence = 41, hash = (SELECT hash FROM annals_bodies WHERE n = 900000) WHERE scope = " + scope,
-		}, 41, chain.ReasonContent},
-		{"one sequence twice", []string{"DROP INDEX annals_records_chain", insertCopy(all, 5, "id = randomblob(16)")}, 5, chain.ReasonDuplicate},
-		{"all renumbered", []string{"DROP INDEX annals_records_chain", "UPDATE annals_records SET sequence = sequence + 1 WHERE scope = " + scope}, 1, chain.ReasonMissing},
-		{"one taken out of the chain", []string{"UPDATE annals_records SET sequence = NULL WHERE " + at + "9"}, 9, chain.ReasonMissing},
-		{"another tenant's record put in its place", []string{
-			"DELETE FROM annals_records WHERE " + at + "9",
-			"UPDATE annals_records SET scope = " + scope + " WHERE sequence = 9 AND scope <> " + scope,
-		}, 9, chain.ReasonContent},
-		{"the head moved back", []string{"UPDATE annals_heads SET sequence = 30, hash = (SELECT hash FROM annals_bodies WHERE n = " + n + "30)) WHERE scope = " + scope}, 31, chain.ReasonBeyond},
-		{"the head moved on", []string{"UPDATE annals_heads SET sequence = sequence + 1 WHERE scope = " + scope}, 41, chain.ReasonTail},
-		{"the head's hash", []string{"UPDATE annals_heads SET hash = randomblob(32) WHERE scope = " + scope}, 40, chain.ReasonHead},
-		{"the head's hash made longer", []string{"UPDATE annals_heads SET hash = CAST(hash || x'00' AS BLOB) WHERE scope = " + scope}, 40, chain.ReasonHead},
-		{"the head given to nobody", []string{"UPDATE annals_heads SET scope = 77 WHERE scope = " + scope}, 1, chain.ReasonBeyond},
-		{"the head deleted", []string{"DELETE FROM annals_heads WHERE scope = " + scope}, 1, chain.ReasonBeyond},
-		{"the tenant renamed", []string{"UPDATE annals_scopes SET tenant = 'nobody' WHERE tenant = 'victim'"}, 1, chain.ReasonContent},
-		{"the namespace renamed", []string{"UPDATE annals_scopes SET namespace = 'nowhere' WHERE tenant = 'victim'"}, 1, chain.ReasonContent},
-		{"the scope renumbered", []string{"UPDATE annals_scopes SET scope = 77 WHERE tenant = 'victim'"}, 1, chain.ReasonContent},
-		{"the names deleted", []string{"DELETE FROM annals_scopes WHERE tenant = 'victim'"}, 1, chain.ReasonContent},
-		{"a block deleted", []string{"DELETE FROM annals_blocks WHERE block = 3"}, 0, chain.ReasonContent},
-		{"a block renumbered", []string{"UPDATE annals_blocks SET block = 99 WHERE block = 3"}, 0, chain.ReasonContent},
-		{"a block hidden from newer times", []string{"UPDATE annals_blocks SET max_occurred = min_occurred WHERE block = 3"}, 0, chain.ReasonContent},
-		{"a block hidden from older times", []string{"UPDATE annals_blocks SET min_occurred = max_occurred WHERE block = 3"}, 0, chain.ReasonContent},
-		{"a block hidden from retention", []string{"UPDATE annals_blocks SET min_recorded = min_recorded + 1 WHERE block = 3"}, 0, chain.ReasonContent},
-		{"a block hidden from expiry", []string{"UPDATE annals_blocks SET min_expires = NULL WHERE block = 3"}, 0, chain.ReasonContent},
-		{"a block hidden from expiry for longer", []string{"UPDATE annals_blocks SET min_expires = min_expires + 1 WHERE block = 3"}, 0, chain.ReasonContent},
-		{"a block hidden from metadata", []string{"UPDATE annals_blocks SET escaped = 0 WHERE block = 3"}, 0, chain.ReasonContent},
-		{"an id made longer", []string{"UPDATE annals_records SET id = CAST(id || x'00' AS BLOB) WHERE " + at + "8"}, 8, chain.ReasonContent},
-		{"an id made shorter", []string{"UPDATE annals_records SET id = substr(id, 1, 15) WHERE " + at + "8"}, 8, chain.ReasonContent},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := first(t, tamper(t, path, c.sql...))
-			if b == nil || c.sequence != 0 && b.Sequence != c.sequence || c.reason != "" && b.Reason != c.reason {
-				t.Errorf("found %+v, want %s at %d", b, c.reason, c.sequence)
-			}
-		})
+		}},
+		{storetest.Tampering{Name: "the scope renumbered", Sequence: 1, Reason: chain.ReasonContent}, []string{"UPDATE annals_scopes SET scope = 77 WHERE tenant = 'victim'"}},
+		{storetest.Tampering{Name: "a block deleted", Sequence: 0, Reason: chain.ReasonContent}, []string{"DELETE FROM annals_blocks WHERE block = 3"}},
+		{storetest.Tampering{Name: "a block renumbered", Sequence: 0, Reason: chain.ReasonContent}, []string{"UPDATE annals_blocks SET block = 99 WHERE block = 3"}},
+		{storetest.Tampering{Name: "a block hidden from newer times", Sequence: 0, Reason: chain.ReasonContent}, []string{"UPDATE annals_blocks SET max_occurred = min_occurred WHERE block = 3"}},
+		{storetest.Tampering{Name: "a block hidden from older times", Sequence: 0, Reason: chain.ReasonContent}, []string{"UPDATE annals_blocks SET min_occurred = max_occurred WHERE block = 3"}},
+		{storetest.Tampering{Name: "a block hidden from retention", Sequence: 0, Reason: chain.ReasonContent}, []string{"UPDATE annals_blocks SET min_recorded = min_recorded + 1 WHERE block = 3"}},
+		{storetest.Tampering{Name: "a block hidden from expiry", Sequence: 0, Reason: chain.ReasonContent}, []string{"UPDATE annals_blocks SET min_expires = NULL WHERE block = 3"}},
+		{storetest.Tampering{Name: "a block hidden from expiry for longer", Sequence: 0, Reason: chain.ReasonContent}, []string{"UPDATE annals_blocks SET min_expires = min_expires + 1 WHERE block = 3"}},
+		{storetest.Tampering{Name: "a block hidden from metadata", Sequence: 0, Reason: chain.ReasonContent}, []string{"UPDATE annals_blocks SET escaped = 0 WHERE block = 3"}},
+		{storetest.Tampering{Name: "an id made longer", Sequence: 8, Reason: chain.ReasonContent}, []string{"UPDATE annals_records SET id = CAST(id || x'00' AS BLOB) WHERE " + at + "8"}},
+		{storetest.Tampering{Name: "an id made shorter", Sequence: 8, Reason: chain.ReasonContent}, []string{"UPDATE annals_records SET id = substr(id, 1, 15) WHERE " + at + "8"}},
+	}
+	for _, c := range storetest.Tamperings() {
+		list = append(list, tampering{c, common[c.Name]})
+	}
+	for _, c := range list {
+		t.Run(c.Name, func(t *testing.T) { c.Check(t, tamper(t, path, c.sql...)) })
 	}
 }
 
