@@ -34,6 +34,7 @@ const (
 	maxAccount  = 20_000 // fences looked at by one call for one chain
 	stillThere  = 3      // batches, all of whose records are there, after which no more are looked at
 	accountRest = lag    // how long a chain that is read is not looked at again
+	maxTurns    = 4096   // chains whose last look is remembered
 )
 
 // accounts says when chains were accounted for last, before they were read.
@@ -67,7 +68,7 @@ func (a *accounts) turn(part string) bool {
 	if time.Since(a.last[part]) < accountRest {
 		return false
 	}
-	if a.last == nil || len(a.last) > maxIdleLanes {
+	if a.last == nil || len(a.last) > maxTurns {
 		a.last = map[string]time.Time{}
 	}
 	a.last[part] = time.Now()

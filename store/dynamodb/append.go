@@ -10,73 +10,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
-// entry is one record on its way into the table.
-type entry struct {
-	rec    *audit.Record // a copy of our own
-	at     []int         // its places in the batch, the first one that of the record itself
-	result audit.Result
-	stored *audit.Record // what the id stands for afterwards; nil where that is not known
-}
+type entry = intake.Entry
 
-// gather makes entries of a batch: one for each id, in the order of the first
-// record with it. What can never be stored has its verdict in results at once.
-func gather(recs []*audit.Record, chained bool, results []audit.Result) []*entry {
-	entries := make([]*entry, 0, len(recs))
-	byRef := make(map[audit.Ref]*entry, len(recs))
-	for i, r := range recs {
-		switch {
-		case r.ID.IsZero():
-			results[i].Err = audit.Invalid("id", "is required")
-			continue
-		case !chained && (r.Sequence != 0 || !r.Hash.IsZero()):
-			// A position that no chain gave would be one that no verification can explain.
-			results[i].Err = audit.Invalid("sequence", "is set: a record with a place in a chain cannot be appended outside it")
-			continue
-		}
-		ref := r.Ref()
-		e, ok := byRef[ref]
-		if !ok {
-			e = &entry{rec: r}
-			byRef[ref] = e
-			entries = append(entries, e)
-		}
-		e.at = append(e.at, i)
-	}
-	return entries
-}
-
-// tell writes the verdicts on an entry into the results of its batch: the first
-// record has that of the entry, those that repeat it are compared with what is
-// stored now.
-func (e *entry) tell(recs []*audit.Record, results []audit.Result) {
-	results[e.at[0]] = e.result
-	for _, i := range e.at[1:] {
-		switch {
-		case e.stored == nil:
-			results[i].Err = e.result.Err
-		case audit.SameContent(e.stored, recs[i]):
-			results[i] = audit.Result{Duplicate: true, Sequence: e.stored.Sequence, Hash: e.stored.Hash}
-		default:
-			results[i].Err = audit.ErrConflict
-		}
-	}
-}
-
-// found gives the verdict on an entry whose id is in the table already.
-func (e *entry) found(old item) {
+// foundItem gives the verdict on an entry whose id is in the table already.
+func foundItem(e *entry, old item, again bool) {
 	stored, err := decode(old)
 	if err != nil {
-		e.result.Err = err
+		e.Result.Err = err
 		return
 	}
-	e.stored = stored
-	if audit.SameContent(stored, e.rec) {
-		e.result = audit.Result{Duplicate: true, Sequence: stored.Sequence, Hash: stored.Hash}
-	} else {
-		e.result.Err = audit.ErrConflict
-	}
+	e.Found(stored, again)
 }
 
 // Append implements audit.Store. Each record is one PutItem that does nothing
@@ -89,49 +35,28 @@ func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Resul
 		return nil, err
 	}
 	defer done()
-	results := make([]audit.Result, len(recs))
-	entries := gather(recs, false, results)
-	if err := s.prepare(ctx, plain, entries); err != nil {
+	b := intake.NewBatch(recs, false)
+	if err := s.prepare(ctx, plain, b.Entries); err != nil {
 		return nil, err
 	}
 	var down atomic.Pointer[error] // what one record met after all its attempts, the rest need not meet again
-	err = s.each(ctx, len(entries), func(ctx context.Context, i int) error {
-		e := entries[i]
+	err = s.each(ctx, len(b.Entries), func(ctx context.Context, i int) error {
+		e := b.Entries[i]
 		if err := down.Load(); err != nil {
-			e.result.Err = *err
+			e.Result.Err = *err
 			return nil
 		}
 		err := s.put(ctx, e)
 		if err != nil && audit.Retryable(err) {
 			down.Store(&err)
 		}
-		e.result.Err = err
+		e.Result.Err = err
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.conclude(entries, recs, results); err != nil {
-		return nil, err
-	}
-	return results, nil
-}
-
-// conclude fills in the results. Where not one record was stored and all failed
-// alike, nothing is known of any: that is an error of the batch.
-func (s *Store) conclude(entries []*entry, recs []*audit.Record, results []audit.Result) error {
-	failed := 0
-	var last error
-	for _, e := range entries {
-		if e.result.Err != nil && audit.Retryable(e.result.Err) {
-			failed, last = failed+1, e.result.Err
-		}
-		e.tell(recs, results)
-	}
-	if failed > 0 && failed == len(entries) {
-		return last
-	}
-	return nil
+	return b.Results()
 }
 
 // prepare writes down what must be known of the entries before they are stored.
@@ -139,7 +64,7 @@ func (s *Store) prepare(ctx context.Context, set scopeSet, entries []*entry) err
 	seen := map[audit.Scope]bool{}
 	var partitions []string
 	for _, e := range entries {
-		if scope := e.rec.Scope(); !seen[scope] {
+		if scope := e.Rec.Scope(); !seen[scope] {
 			seen[scope] = true
 			partitions = append(partitions, partition(scope))
 		}
@@ -158,12 +83,12 @@ func (s *Store) put(ctx context.Context, e *entry) error {
 	if err != nil {
 		return err
 	}
-	m, _ := s.stamped(e.rec, holds)
+	m, _ := s.stamped(e.Rec, holds)
 	if n := sizeOf(m); n > maxItem {
 		return tooLarge(n)
 	}
-	if e.rec.Kind == audit.KindPrune {
-		if err := s.notePrune(ctx, e.rec); err != nil {
+	if e.Rec.Kind == audit.KindPrune {
+		if err := s.notePrune(ctx, e.Rec); err != nil {
 			return err
 		}
 	}
@@ -175,39 +100,13 @@ func (s *Store) put(ctx context.Context, e *entry) error {
 	var taken *types.ConditionalCheckFailedException
 	switch {
 	case err == nil:
-		e.stored = e.rec
+		e.Put()
 		return nil
 	case !errors.As(err, &taken):
 		return s.translate(ctx, err, 1)
 	}
-	e.found(taken.Item)
-	if e.result.Duplicate && again && identical(e.stored, e.rec) {
-		// An attempt whose answer was lost stored it: what the first attempt would
-		// have said still holds.
-		e.result.Duplicate = false
-	}
-	return e.result.Err
-}
-
-// identical reports whether two records are the same in every field.
-func identical(a, b *audit.Record) bool {
-	for _, at := range attributes {
-		switch at.Kind {
-		case audit.Text, audit.Document:
-			if at.Text(a) != at.Text(b) {
-				return false
-			}
-		case audit.Hash:
-			if string(at.Bytes(a)) != string(at.Bytes(b)) {
-				return false
-			}
-		default:
-			if at.Int(a) != at.Int(b) {
-				return false
-			}
-		}
-	}
-	return true
+	foundItem(e, taken.Item, again)
+	return e.Result.Err
 }
 
 // notePrune says, where questions find it, that a record is an anchor.

@@ -139,7 +139,7 @@ func BenchmarkChained(b *testing.B) {
 					for from := 0; from < each; from += 49 {
 						var entries []*entry
 						for _, r := range recs[from:min(each, from+49)] {
-							entries = append(entries, &entry{rec: r})
+							entries = append(entries, &entry{Rec: r})
 						}
 						t := l.build(entries, nil)
 						l.head = t.head

@@ -2,14 +2,14 @@ package dynamodb
 
 import (
 	"context"
-	"slices"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // AppendChained implements chain.Appender. The records of each chain go, in their
 // order, through the lane of that chain, which writes what has gathered in one
-// transaction after the other: see [lane]. A transaction is stored as a whole or
+// transaction after the other: see [intake.Lanes]. A transaction is stored as a whole or
 // not at all; the batch as a whole is not atomic.
 func (s *Store) AppendChained(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
 	ctx, done, err := s.begin(ctx)
@@ -17,30 +17,14 @@ func (s *Store) AppendChained(ctx context.Context, recs []*audit.Record) ([]audi
 		return nil, err
 	}
 	defer done()
-	results := make([]audit.Result, len(recs))
-	entries := gather(recs, true, results)
-	if len(entries) == 0 {
-		return results, nil
-	}
-	if err := s.prepare(ctx, chained, entries); err != nil {
+	b := intake.NewBatch(recs, true)
+	if err := s.prepare(ctx, chained, b.Entries); err != nil {
 		return nil, err
 	}
-	for _, e := range entries {
-		e.rec = clone(e.rec) // a lane may still be at work when the caller has given up
+	if !s.lanes.Deliver(ctx, b.Entries) {
+		return nil, s.interrupted(ctx)
 	}
-	if err := s.lanes.deliver(ctx, s, entries); err != nil {
-		return nil, err
-	}
-	if err := s.conclude(entries, recs, results); err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if e.result.Err == nil && !e.result.Duplicate {
-			r := recs[e.at[0]]
-			r.Sequence, r.Segment, r.PrevHash, r.Hash = e.rec.Sequence, e.rec.Segment, e.rec.PrevHash, e.rec.Hash
-		}
-	}
-	return results, nil
+	return b.Results()
 }
 
 var documents = func() (out []*audit.Field) {
@@ -60,15 +44,6 @@ var textFields = func() (out []*audit.Field) {
 	}
 	return out
 }()
-
-// clone gives a copy that shares no memory that could be written to.
-func clone(r *audit.Record) *audit.Record {
-	c := *r
-	for _, f := range documents {
-		f.SetBytes(&c, slices.Clone(f.Bytes(r)))
-	}
-	return &c
-}
 
 // bytesOf is the size of a record as audit.Truncate counts it.
 func bytesOf(r *audit.Record) (n int) {

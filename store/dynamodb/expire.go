@@ -222,17 +222,17 @@ func (s *Store) anchor(ctx context.Context, key chain.Key, links []chain.Link, r
 	var entries []*entry
 	for runs := range slices.Chunk(chain.Runs(links), chain.MaxRuns) {
 		a := chain.Anchor(key, runs, reason, s.opt.Now())
-		entries = append(entries, &entry{rec: a, at: []int{0}})
+		entries = append(entries, &entry{Rec: a})
 	}
 	if err := s.prepare(ctx, chained, entries); err != nil {
 		return err
 	}
-	if err := s.lanes.deliver(ctx, s, entries); err != nil {
-		return err
+	if !s.lanes.Deliver(ctx, entries) {
+		return s.interrupted(ctx)
 	}
 	for _, e := range entries {
-		if e.result.Err != nil {
-			return e.result.Err
+		if e.Result.Err != nil {
+			return e.Result.Err
 		}
 	}
 	return nil

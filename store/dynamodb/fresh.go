@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // AppendFresh implements [audit.FreshAppender]. The same record may be given
@@ -25,12 +26,11 @@ func (s *Store) AppendFresh(ctx context.Context, recs []*audit.Record) ([]audit.
 		return nil, err
 	}
 	defer done()
-	results := make([]audit.Result, len(recs))
-	entries := gather(recs, false, results)
-	if err := s.prepare(ctx, plain, entries); err != nil {
+	b := intake.NewBatch(recs, false)
+	if err := s.prepare(ctx, plain, b.Entries); err != nil {
 		return nil, err
 	}
-	chunks := batches(entries)
+	chunks := batches(b.Entries)
 	var down atomic.Pointer[error]
 	err = s.each(ctx, len(chunks), func(ctx context.Context, i int) error {
 		err := s.interrupted(ctx)
@@ -44,11 +44,11 @@ func (s *Store) AppendFresh(ctx context.Context, recs []*audit.Record) ([]audit.
 		}
 		for _, e := range chunks[i] {
 			switch {
-			case e.result.Err != nil:
+			case e.Result.Err != nil:
 			case err != nil:
-				e.result.Err = err
+				e.Result.Err = err
 			default:
-				e.stored = e.rec
+				e.Put()
 			}
 		}
 		return nil
@@ -56,10 +56,7 @@ func (s *Store) AppendFresh(ctx context.Context, recs []*audit.Record) ([]audit.
 	if err != nil {
 		return nil, err
 	}
-	if err := s.conclude(entries, recs, results); err != nil {
-		return nil, err
-	}
-	return results, nil
+	return b.Results()
 }
 
 // batches splits the entries into calls of BatchWriteItem.
@@ -67,7 +64,7 @@ func batches(entries []*entry) (chunks [][]*entry) {
 	size := 0
 	var some []*entry
 	for _, e := range entries {
-		n := bytesOf(e.rec) + overhead
+		n := bytesOf(e.Rec) + overhead
 		if len(some) == maxBatchWrite || len(some) > 0 && size+n > maxBatchBytes {
 			chunks, some, size = append(chunks, some), nil, 0
 		}
@@ -90,14 +87,14 @@ func (s *Store) putAll(ctx context.Context, entries []*entry) error {
 	}
 	writes := make([]types.WriteRequest, 0, len(entries))
 	for _, e := range entries {
-		if e.rec.Kind == audit.KindPrune {
-			if err := s.notePrune(ctx, e.rec); err != nil {
+		if e.Rec.Kind == audit.KindPrune {
+			if err := s.notePrune(ctx, e.Rec); err != nil {
 				return err
 			}
 		}
-		m, _ := s.stamped(e.rec, holds)
+		m, _ := s.stamped(e.Rec, holds)
 		if n := sizeOf(m); n > maxItem {
-			e.result.Err = tooLarge(n)
+			e.Result.Err = tooLarge(n)
 			continue
 		}
 		writes = append(writes, types.WriteRequest{PutRequest: &types.PutRequest{Item: m}})

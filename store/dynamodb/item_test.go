@@ -97,13 +97,6 @@ func TestItemRoundtrip(t *testing.T) {
 		if err != nil || storetest.Diff(r, got) != "" {
 			t.Fatalf("%v\n%s", err, storetest.Diff(r, got))
 		}
-		if !identical(r, got) {
-			t.Fatal("it is not identical to itself")
-		}
-		got.Level += "x"
-		if identical(r, got) {
-			t.Fatal("a change is not seen")
-		}
 	}
 	for _, key := range []string{"", "a", "a#b", "a#b#c", "SEQ#a#b#1", "a#b#" + strings.ToUpper(audit.NewID().String()), "a#b#c#" + audit.NewID().String()} {
 		if r, err := decode(keyOf(key)); err == nil {

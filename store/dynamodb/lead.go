@@ -34,7 +34,7 @@ type leads struct {
 func (s *Store) noteLeads(ctx context.Context, entries []*entry) error {
 	var fresh map[string]int64
 	for _, e := range entries {
-		lead := e.rec.OccurredAt.Sub(e.rec.RecordedAt)
+		lead := e.Rec.OccurredAt.Sub(e.Rec.RecordedAt)
 		if lead <= time.Hour {
 			continue
 		}
@@ -42,7 +42,7 @@ func (s *Store) noteLeads(ctx context.Context, entries []*entry) error {
 		if lead == maxLead {
 			ms = int64(audit.MaxYear) * 366 * 24 * freeLead // farther than a time.Duration reaches
 		}
-		part := partition(e.rec.Scope())
+		part := partition(e.Rec.Scope())
 		s.leads.mu.Lock()
 		known := s.leads.known[part]
 		s.leads.mu.Unlock()

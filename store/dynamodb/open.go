@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // Open opens the table. With Options.URL it makes what is missing and waits until
@@ -24,6 +25,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	s := &Store{opt: opt}
 	s.life, s.end = context.WithCancelCause(context.Background())
+	s.lanes = intake.Lanes{Open: s.openLane, Room: newRoom, Go: s.work.Go, Life: s.life}
 	if s.client, err = s.connect(ctx); err == nil {
 		if opt.URL != "" && !opt.NoCreate {
 			err = s.create(ctx)

@@ -2,9 +2,11 @@ package dynamodb
 
 import (
 	"context"
+	"slices"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 var _ chain.Restorer = (*Store)(nil)
@@ -36,7 +38,7 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 		if n := bytesOf(r); n > recordBytes {
 			return tooLarge(n + overhead)
 		}
-		entries[i] = &entry{rec: r}
+		entries[i] = &entry{Rec: r}
 	}
 	if err := s.noteLeads(ctx, entries); err != nil {
 		return err
@@ -48,28 +50,17 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 		return err
 	}
 	for at := from; at != to; {
-		n := fitting(entries)
+		n := intake.Fit(slices.Values(recs), newRoom())
 		next := to
-		if n < len(entries) {
-			next = chain.HeadAt(entries[n-1].rec)
+		if n < len(recs) {
+			next = chain.HeadAt(recs[n-1])
 		}
 		if err := s.take(ctx, part, at, next, entries[:n]); err != nil {
 			return err
 		}
-		at, entries = next, entries[n:]
+		at, entries, recs = next, entries[n:], recs[n:]
 	}
 	return nil
-}
-
-// fitting is how many of the entries one transaction takes.
-func fitting(entries []*entry) int {
-	room := newRoom()
-	for n, e := range entries {
-		if !room.takes(e.rec, bytesOf(e.rec)+overhead) {
-			return n
-		}
-	}
-	return len(entries)
 }
 
 // take takes in what fits into one transaction.
@@ -91,8 +82,8 @@ func (s *Store) take(ctx context.Context, part string, from, to chain.Head, entr
 			return chain.ErrHeadMoved
 		case taken:
 			for _, e := range entries {
-				if e.stored != nil || e.result.Err != nil {
-					return chain.TakenID(e.rec)
+				if e.Settled() {
+					return chain.TakenID(e.Rec)
 				}
 			}
 			return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // lag is how late an index may show what the table holds: AWS says "typically
@@ -35,7 +36,7 @@ type Store struct {
 
 	scopes   scopes
 	leads    leads
-	lanes    lanes
+	lanes    intake.Lanes
 	holds    holds
 	accounts accounts
 }

@@ -70,11 +70,11 @@ func (l *lane) build(entries []*entry, holds []*audit.Query) *transaction {
 	fit := make([]*audit.Record, 0, len(entries))
 	t := &transaction{mark: newMark()}
 	for _, e := range entries {
-		if n := bytesOf(e.rec); n > recordBytes {
-			e.result.Err = tooLarge(n + overhead)
+		if n := bytesOf(e.Rec); n > recordBytes {
+			e.Result.Err = tooLarge(n + overhead)
 			continue
 		}
-		fit = append(fit, e.rec)
+		fit = append(fit, e.Rec)
 	}
 	if len(fit) == 0 {
 		return nil
@@ -98,14 +98,14 @@ func (s *Store) fill(t *transaction, part string, from chain.Head, entries []*en
 		head.ExpressionAttributeValues = item{":last": number(from.Sequence), ":hash": binary(from.Hash[:])}
 	}
 	for _, e := range entries {
-		if e.result.Err != nil {
+		if e.Result.Err != nil {
 			continue
 		}
-		m, d := s.stamped(e.rec, holds)
-		t.put(e, false, &types.Put{TableName: table, Item: fenceItem(part, e.rec, t.mark, d), ConditionExpression: ifNew})
+		m, d := s.stamped(e.Rec, holds)
+		t.put(e, false, &types.Put{TableName: table, Item: fenceItem(part, e.Rec, t.mark, d), ConditionExpression: ifNew})
 		t.put(e, true, &types.Put{TableName: table, Item: m, ConditionExpression: ifNew})
-		if e.rec.Kind == audit.KindPrune {
-			t.put(e, false, &types.Put{TableName: table, Item: pruneItem(e.rec)})
+		if e.Rec.Kind == audit.KindPrune {
+			t.put(e, false, &types.Put{TableName: table, Item: pruneItem(e.Rec)})
 		}
 	}
 	t.in.ClientRequestToken = aws.String(hex.EncodeToString(t.mark))
@@ -189,7 +189,7 @@ func (s *Store) judge(t *transaction, reasons []types.CancellationReason, again 
 		}
 	}
 	for _, i := range found {
-		t.of[i].found(reasons[i].Item)
+		foundItem(t.of[i], reasons[i].Item, false)
 	}
 	switch {
 	case moved:
@@ -204,8 +204,8 @@ func (s *Store) judge(t *transaction, reasons []types.CancellationReason, again 
 	return v, nil
 }
 
-// commit stores the entries and gives each its result.
-func (l *lane) commit(entries []*entry) {
+// Commit implements [intake.Writer].
+func (l *lane) Commit(entries []*entry) {
 	ctx, cancel := context.WithTimeout(l.s.life, l.s.opt.Timeout)
 	defer cancel()
 	for attempt := 0; ; attempt++ {
@@ -219,17 +219,20 @@ func (l *lane) commit(entries []*entry) {
 		}
 		l.known = false
 		for _, e := range unsettled(entries) {
-			e.result.Err = err
+			e.Result.Err = err
 		}
 		return
 	}
 }
 
+// Tidy implements [intake.Writer].
+func (l *lane) Tidy() {}
+
 // unsettled are the entries that have no result yet.
 func unsettled(entries []*entry) []*entry {
 	var left []*entry
 	for _, e := range entries {
-		if e.result == (audit.Result{}) && e.stored == nil {
+		if !e.Settled() {
 			left = append(left, e)
 		}
 	}
@@ -268,8 +271,7 @@ func (l *lane) advance(ctx context.Context, entries []*entry, attempt int) error
 		l.head = t.head
 		for i, e := range t.of {
 			if e != nil && t.recs[i] {
-				e.stored = e.rec
-				e.result = audit.Result{Sequence: e.rec.Sequence, Hash: e.rec.Hash}
+				e.Put()
 			}
 		}
 		return nil

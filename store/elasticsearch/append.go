@@ -7,99 +7,25 @@ import (
 	"time"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // entry is one record on its way into an index.
 type entry struct {
-	rec    *audit.Record
-	at     []int // its places in the batch, the first one that of the record itself
-	id     string
-	op     *operation
-	look   bool // it may be in an older generation, whatever its id says
-	result audit.Result
-	stored *audit.Record // what the id stands for afterwards; nil where that is not known
+	*intake.Entry
+	id   string
+	op   *operation
+	look bool // it may be in an older generation, whatever its id says
 }
 
-// settled reports whether the entry has its verdict.
-func (e *entry) settled() bool { return e.stored != nil || e.result != (audit.Result{}) }
+func newEntry(e *intake.Entry) *entry { return &entry{Entry: e, id: documentID(e.Rec.Ref())} }
 
-// gather makes entries of a batch: one for each id, in the order of the first
-// record with it. What can never be stored has its verdict in results at once.
-func gather(recs []*audit.Record, chained bool, results []audit.Result) []*entry {
-	entries := make([]*entry, 0, len(recs))
-	byRef := make(map[audit.Ref]*entry, len(recs))
-	for i, r := range recs {
-		switch {
-		case r.ID.IsZero():
-			results[i].Err = audit.Invalid("id", "is required")
-			continue
-		case !chained && (r.Sequence != 0 || !r.Hash.IsZero()):
-			// A position that no chain gave would be one that no verification can explain.
-			results[i].Err = audit.Invalid("sequence", "is set: a record with a place in a chain cannot be appended outside it")
-			continue
-		}
-		e, ok := byRef[r.Ref()]
-		if !ok {
-			e = &entry{rec: r, id: documentID(r.Ref())}
-			byRef[r.Ref()] = e
-			entries = append(entries, e)
-		}
-		e.at = append(e.at, i)
+func newEntries(of []*intake.Entry) []*entry {
+	entries := make([]*entry, len(of))
+	for i, e := range of {
+		entries[i] = newEntry(e)
 	}
 	return entries
-}
-
-// tell writes the verdicts on an entry into the results of its batch: the first
-// record has that of the entry, those that repeat it are compared with what is
-// stored now.
-func (e *entry) tell(recs []*audit.Record, results []audit.Result) {
-	results[e.at[0]] = e.result
-	for _, i := range e.at[1:] {
-		switch {
-		case e.stored == nil:
-			results[i].Err = e.result.Err
-		case audit.SameContent(e.stored, recs[i]):
-			results[i] = audit.Result{Duplicate: true, Sequence: e.stored.Sequence, Hash: e.stored.Hash}
-		default:
-			results[i].Err = audit.ErrConflict
-		}
-	}
-}
-
-// found gives the verdict on an entry whose id is taken. again is whether an
-// attempt of our own, whose answer was lost, may have taken it.
-func (e *entry) found(stored *audit.Record, again bool) {
-	e.stored = stored
-	switch {
-	case again && identical(stored, e.rec):
-		e.result = audit.Result{Sequence: stored.Sequence, Hash: stored.Hash}
-	case audit.SameContent(stored, e.rec):
-		e.result = audit.Result{Duplicate: true, Sequence: stored.Sequence, Hash: stored.Hash}
-	default:
-		e.result.Err = audit.ErrConflict
-	}
-}
-
-// identical reports whether two records are the same in every field.
-func identical(a, b *audit.Record) bool {
-	for i := range columns {
-		c := &columns[i]
-		switch c.Kind {
-		case audit.Text, audit.Document:
-			if c.Text(a) != c.Text(b) {
-				return false
-			}
-		case audit.Identity, audit.Hash:
-			if string(c.Bytes(a)) != string(c.Bytes(b)) {
-				return false
-			}
-		default:
-			if c.Int(a) != c.Int(b) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // Append implements audit.Store by bulk requests whose every item is a create,
@@ -112,33 +38,15 @@ func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Resul
 	defer done()
 	within, cancel := context.WithTimeout(ctx, s.opt.Timeout)
 	defer cancel()
-	results := make([]audit.Result, len(recs))
-	entries := gather(recs, false, results)
-	if err := s.create(within, entries); err != nil {
+	b := intake.NewBatch(recs, false)
+	if err := s.create(within, newEntries(b.Entries)); err != nil {
 		return nil, err
 	}
-	if err := conclude(entries, recs, results); err != nil {
-		return nil, err
+	results, err := b.Results()
+	if err == nil {
+		s.rollSometimes()
 	}
-	s.rollSometimes()
-	return results, nil
-}
-
-// conclude fills in the results. Where not one record was stored and all failed
-// alike, nothing is known of any: that is an error of the batch.
-func conclude(entries []*entry, recs []*audit.Record, results []audit.Result) error {
-	waiting := 0
-	var last error
-	for _, e := range entries {
-		if e.result.Err != nil && audit.Retryable(e.result.Err) {
-			waiting, last = waiting+1, e.result.Err
-		}
-		e.tell(recs, results)
-	}
-	if waiting > 0 && waiting == len(entries) {
-		return last
-	}
-	return nil
+	return results, err
 }
 
 // create stores the entries that are new, in the generation of the moment and
@@ -146,7 +54,7 @@ func conclude(entries []*entry, recs []*audit.Record, results []audit.Result) er
 func (s *Store) create(ctx context.Context, entries []*entry) error {
 	for _, e := range entries {
 		if e.op == nil {
-			e.op = &operation{line: createLine(e.id), doc: appendDocument(make([]byte, 0, 2048), e.rec, !s.opt.NoFullText)}
+			e.op = &operation{line: createLine(e.id), doc: appendDocument(make([]byte, 0, 2048), e.Rec, !s.opt.NoFullText)}
 		}
 	}
 	for len(entries) > 0 {
@@ -159,7 +67,7 @@ func (s *Store) create(ctx context.Context, entries []*entry) error {
 		}
 		var fresh []*entry
 		for _, e := range entries {
-			if !e.settled() {
+			if !e.Settled() {
 				fresh = append(fresh, e)
 			}
 		}
@@ -172,7 +80,7 @@ func (s *Store) create(ctx context.Context, entries []*entry) error {
 		// for in the closed generation.
 		entries = nil
 		for _, e := range fresh {
-			if !e.settled() {
+			if !e.Settled() {
 				e.op.status, e.look = 0, true
 				entries = append(entries, e)
 			}
@@ -196,12 +104,11 @@ func (s *Store) createIn(ctx context.Context, g int, entries []*entry) error {
 	for _, e := range entries {
 		switch op := e.op; {
 		case op.status == http.StatusCreated:
-			e.stored = e.rec
-			e.result = audit.Result{Sequence: e.rec.Sequence, Hash: e.rec.Hash}
+			e.Put()
 		case op.status == http.StatusConflict:
 			taken = append(taken, e)
 		case err == nil:
-			e.result.Err = op.err()
+			e.Result.Err = op.err()
 		}
 	}
 	if err != nil {
@@ -226,10 +133,10 @@ func (s *Store) readTaken(ctx context.Context, index string, taken []*entry) err
 	for i, e := range taken {
 		if found[i] == nil {
 			// It was deleted in between: the id is free again, and a retry stores it.
-			e.result.Err = audit.Unavailable("the id was taken and is free again", nil)
+			e.Result.Err = audit.Unavailable("the id was taken and is free again", nil)
 			continue
 		}
-		e.found(found[i], e.op.again)
+		e.Found(found[i], e.op.again)
 	}
 	return nil
 }

@@ -4,57 +4,36 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // AppendChained implements chain.Appender. The records of each chain go, in their
 // order, through the lane of that chain, which writes what has gathered one batch
-// after the other: see [lane] and [head].
+// after the other: see [intake.Lanes] and [head].
 func (s *Store) AppendChained(ctx context.Context, recs []*audit.Record) ([]audit.Result, error) {
 	ctx, done, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	results := make([]audit.Result, len(recs))
-	entries := gather(recs, true, results)
-	for _, e := range entries {
-		e.rec = clone(e.rec) // a lane may still be at work when the caller has given up
+	b := intake.NewBatch(recs, true)
+	if !s.lanes.Deliver(ctx, b.Entries) {
+		return nil, s.interrupted(ctx)
 	}
-	if err := s.lanes.deliver(ctx, s, entries); err != nil {
-		return nil, err
+	results, err := b.Results()
+	if err == nil {
+		s.rollSometimes()
 	}
-	if err := conclude(entries, recs, results); err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if e.result.Err == nil && !e.result.Duplicate {
-			r := recs[e.at[0]]
-			r.Sequence, r.Segment, r.PrevHash, r.Hash = e.rec.Sequence, e.rec.Segment, e.rec.PrevHash, e.rec.Hash
-		}
-	}
-	s.rollSometimes()
-	return results, nil
+	return results, err
 }
 
-// clone gives a copy that shares no memory that could be written to, outside any chain.
-func clone(r *audit.Record) *audit.Record {
-	c := *r
-	for i := range columns {
-		if columns[i].Kind == audit.Document {
-			columns[i].SetBytes(&c, slices.Clone(columns[i].Bytes(r)))
-		}
-	}
-	return &c
-}
-
-// commit stores the entries as the next links of the chain and gives each its
-// result.
-func (l *lane) commit(entries []*entry) {
+// Commit implements [intake.Writer].
+func (l *lane) Commit(of []*intake.Entry) {
+	entries := newEntries(of)
 	ctx, cancel := context.WithTimeout(l.s.life, l.s.opt.Timeout)
 	defer cancel()
 	for attempt := 0; ; attempt++ {
@@ -74,8 +53,8 @@ func (l *lane) commit(entries []*entry) {
 			}
 		}
 		for _, e := range entries {
-			if !e.settled() {
-				e.result.Err = err
+			if !e.Settled() {
+				e.Result.Err = err
 			}
 		}
 		return
@@ -100,8 +79,8 @@ func (l *lane) attempt(ctx context.Context, entries []*entry) (moved bool, err e
 	var fresh []*entry
 	var recs []*audit.Record
 	for _, e := range entries {
-		if !e.settled() {
-			fresh, recs = append(fresh, e), append(recs, e.rec)
+		if !e.Settled() {
+			fresh, recs = append(fresh, e), append(recs, e.Rec)
 		}
 	}
 	if len(fresh) == 0 {
@@ -144,8 +123,9 @@ func (l *lane) write(ctx context.Context, next head) (moved bool, err error) {
 
 const tidyPatience = 2 * time.Second
 
-// tidy takes the batch out of the head when its records are stored.
-func (l *lane) tidy() {
+// Tidy implements [intake.Writer]: it takes the batch out of the head when its
+// records are stored.
+func (l *lane) Tidy() {
 	if !l.known || l.head.Batch == nil {
 		return
 	}
@@ -170,7 +150,7 @@ func (s *Store) leaveOut(ctx context.Context, entries []*entry) error {
 	}
 	var open []*entry
 	for _, e := range entries {
-		if !e.settled() {
+		if !e.Settled() {
 			open = append(open, e)
 		}
 	}
@@ -190,26 +170,26 @@ func (s *Store) leaveOut(ctx context.Context, entries []*entry) error {
 func (s *Store) place(ctx context.Context, entries []*entry) error {
 	for round := 0; len(entries) > 0; round++ {
 		for _, e := range entries {
-			e.op, e.stored, e.result = nil, nil, audit.Result{}
+			e.op, e.Stored, e.Result = nil, nil, audit.Result{}
 			if round > 0 {
-				e.id = documentID(e.rec.Ref()) + "." + number(e.rec.Sequence)
+				e.id = documentID(e.Rec.Ref()) + "." + number(e.Rec.Sequence)
 			}
 		}
 		err := s.create(ctx, entries)
 		var other []*entry
 		for _, e := range entries {
 			switch {
-			case e.stored != nil && e.stored.Hash == e.rec.Hash:
-				e.result = audit.Result{Sequence: e.rec.Sequence, Hash: e.rec.Hash}
+			case e.Stored != nil && e.Stored.Hash == e.Rec.Hash:
+				e.Result = audit.Result{Sequence: e.Rec.Sequence, Hash: e.Rec.Hash}
 				continue
-			case e.stored != nil && round == 0:
+			case e.Stored != nil && round == 0:
 				other = append(other, e)
-			case e.stored != nil && err == nil:
+			case e.Stored != nil && err == nil:
 				err = &audit.Error{Code: audit.CodeInternal, Message: "a place in a chain is taken by another record"}
 			case err == nil:
-				err = e.result.Err
+				err = e.Result.Err
 			}
-			e.stored, e.result = nil, audit.Result{}
+			e.Stored, e.Result = nil, audit.Result{}
 		}
 		if err != nil {
 			return err

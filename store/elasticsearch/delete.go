@@ -8,6 +8,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 const (
@@ -251,17 +252,17 @@ func (s *Store) anchor(ctx context.Context, key chain.Key, removed []victim, rea
 }
 
 func (s *Store) anchorRuns(ctx context.Context, key chain.Key, all []chain.Run, reason string) error {
-	var entries []*entry
+	var entries []*intake.Entry
 	for runs := range slices.Chunk(all, chain.MaxRuns) {
 		a := chain.Anchor(key, runs, reason, s.opt.Now())
-		entries = append(entries, &entry{rec: a, at: []int{0}, id: documentID(a.Ref())})
+		entries = append(entries, &intake.Entry{Rec: a})
 	}
-	if err := s.lanes.deliver(ctx, s, entries); err != nil {
-		return err
+	if !s.lanes.Deliver(ctx, entries) {
+		return s.interrupted(ctx)
 	}
 	for _, e := range entries {
-		if e.result.Err != nil {
-			return e.result.Err
+		if e.Result.Err != nil {
+			return e.Result.Err
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // head is the head document of a chain. It is only ever replaced by comparison
@@ -121,8 +122,9 @@ func (s *Store) complete(ctx context.Context, batch []byte) error {
 	entries := make([]*entry, len(recs))
 	ids := make([]string, len(recs))
 	for i, r := range recs {
-		ids[i] = documentID(r.Ref())
-		entries[i] = &entry{rec: r, id: ids[i], look: true}
+		entries[i] = newEntry(&intake.Entry{Rec: r})
+		entries[i].look = true
+		ids[i] = entries[i].id
 	}
 	l, err := s.known(ctx)
 	if err != nil {
@@ -134,7 +136,7 @@ func (s *Store) complete(ctx context.Context, batch []byte) error {
 	}
 	missing := entries[:0]
 	for i, e := range entries {
-		if there[i] == nil || there[i].Hash != e.rec.Hash {
+		if there[i] == nil || there[i].Hash != e.Rec.Hash {
 			missing = append(missing, e)
 		}
 	}

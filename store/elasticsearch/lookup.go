@@ -44,10 +44,10 @@ func (s *Store) lookBack(ctx context.Context, l *layout, entries []*entry) error
 	var ids []string
 	after := l.opened.Add(skew).UnixMilli()
 	for _, e := range entries {
-		if e.settled() {
+		if e.Settled() {
 			continue
 		}
-		if ms, ok := madeAt(e.rec.ID); ok && ms > after && ms > l.far && !e.look && (e.op == nil || !e.op.again) {
+		if ms, ok := madeAt(e.Rec.ID); ok && ms > after && ms > l.far && !e.look && (e.op == nil || !e.op.again) {
 			continue
 		}
 		suspects[e.id] = e
@@ -94,7 +94,7 @@ func (s *Store) readOld(ctx context.Context, index string, taken []*entry) error
 	}
 	for i, e := range taken {
 		if found[i] != nil {
-			e.found(found[i], e.op != nil && e.op.again)
+			e.Found(found[i], e.op != nil && e.op.again)
 		}
 	}
 	return nil
@@ -113,7 +113,7 @@ func (s *Store) noteFar(ctx context.Context, l *layout, entries []*entry) error 
 	most := int64(0)
 	free := s.opt.Now().Add(skew / 2).UnixMilli()
 	for _, e := range entries {
-		if ms, ok := madeAt(e.rec.ID); ok && ms > free {
+		if ms, ok := madeAt(e.Rec.ID); ok && ms > free {
 			most = max(most, ms)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // Open connects to the cluster, finds out what it speaks, and makes what is
@@ -20,6 +21,7 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	}
 	s := &Store{opt: opt, room: make(chan struct{}, opt.Parallel)}
 	s.life, s.end = context.WithCancelCause(context.Background())
+	s.lanes = intake.Lanes{Open: s.openLane, Room: newRoom, Go: s.work.Go, Idle: idle, Life: s.life}
 	if s.client, err = newClient(&s.opt, s.closed); err != nil {
 		return nil, err
 	}

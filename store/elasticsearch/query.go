@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 func hexOf(id audit.ID) string { return hex.EncodeToString(id[:]) }
@@ -159,7 +160,7 @@ func (c *cursor) read(ctx context.Context, n int) ([]*audit.Record, error) {
 			return nil, err
 		}
 		// One that moves from a generation to another is there twice for a moment.
-		if c.last != nil && c.last.Ref() == r.Ref() && identical(c.last, r) {
+		if c.last != nil && c.last.Ref() == r.Ref() && intake.Identical(c.last, r) {
 			continue
 		}
 		c.last = r

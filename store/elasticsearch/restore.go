@@ -2,9 +2,11 @@ package elasticsearch
 
 import (
 	"context"
+	"slices"
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 var _ chain.Restorer = (*Store)(nil)
@@ -38,7 +40,7 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 		return err
 	}
 	for l.head.chain() != to {
-		n := fitting(len(recs), func(i int) *audit.Record { return recs[i] })
+		n := intake.Fit(slices.Values(recs), newRoom())
 		next := to
 		if n < len(recs) {
 			next = chain.HeadAt(recs[n-1])
@@ -49,7 +51,7 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 		recs = recs[n:]
 	}
 	l.known = true
-	l.tidy()
+	l.Tidy()
 	s.rollSometimes()
 	return nil
 }
@@ -60,14 +62,14 @@ func (l *lane) takeIn(ctx context.Context, to chain.Head, recs []*audit.Record) 
 	defer cancel()
 	entries := make([]*entry, len(recs))
 	for i, r := range recs {
-		entries[i] = &entry{rec: r, id: documentID(r.Ref())}
+		entries[i] = newEntry(&intake.Entry{Rec: r})
 	}
 	if err := l.s.leaveOut(ctx, entries); err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e.settled() {
-			return chain.TakenID(e.rec)
+		if e.Settled() {
+			return chain.TakenID(e.Rec)
 		}
 	}
 	next := headOf(to)

@@ -8,6 +8,7 @@ import (
 	"github.com/annals-dev/annals/analytics"
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // Store keeps records in indices of Elasticsearch or OpenSearch. It is safe for
@@ -25,7 +26,7 @@ type Store struct {
 
 	room   chan struct{} // as many bulk requests as may be under way
 	layout layouts
-	lanes  lanes
+	lanes  intake.Lanes
 	rolled atomic.Int64 // when the size was looked at last, nanoseconds
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // walkPage is how many records of a chain are read at a time at most.
@@ -57,7 +58,7 @@ func (s *Store) Walk(ctx context.Context, key chain.Key, from, to int64, fn func
 				return err
 			}
 			// One that moves from a generation to another is there twice for a moment.
-			if last != nil && index != hits[i].Index && last.Hash == r.Hash && identical(last, r) {
+			if last != nil && index != hits[i].Index && last.Hash == r.Hash && intake.Identical(last, r) {
 				continue
 			}
 			last, index = r, hits[i].Index
