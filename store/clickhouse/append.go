@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // Append implements audit.Store. One INSERT stores what is new. A record that
@@ -22,17 +23,11 @@ func (s *Store) AppendFresh(ctx context.Context, recs []*audit.Record) ([]audit.
 }
 
 func (s *Store) append(ctx context.Context, recs []*audit.Record, unsent bool) ([]audit.Result, error) {
-	b, err := s.begin(ctx, recs, unsent)
+	b, err := s.begin(ctx, recs, false, unsent)
 	if err != nil {
 		return nil, err
 	}
 	defer b.end()
-	for i, r := range recs {
-		if b.results[i].Err == nil && (r.Sequence != 0 || !r.Hash.IsZero()) {
-			// A position that no chain gave would be one that no verification can explain.
-			b.results[i].Err = audit.Invalid("sequence", "a record that already has a place in a chain cannot be appended")
-		}
-	}
 	if err := b.admit(ctx, func() error { return nil }); err != nil {
 		return nil, err
 	}
@@ -73,7 +68,7 @@ type batch struct {
 }
 
 // begin enters a call with records.
-func (s *Store) begin(ctx context.Context, recs []*audit.Record, unsent bool) (*batch, error) {
+func (s *Store) begin(ctx context.Context, recs []*audit.Record, chained, unsent bool) (*batch, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -84,9 +79,7 @@ func (s *Store) begin(ctx context.Context, recs []*audit.Record, unsent bool) (*
 		return nil, err
 	}
 	for i, r := range recs {
-		if r.ID.IsZero() {
-			b.results[i].Err = audit.Invalid("id", "is required")
-		}
+		b.results[i].Err = intake.Check(r, chained)
 	}
 	return b, nil
 }
@@ -123,7 +116,7 @@ func (b *batch) admit(ctx context.Context, prepare func() error) error {
 	fresh, at := b.fresh[:0], b.at[:0]
 	for i, r := range b.fresh {
 		if old := known.first[r.Ref()]; old != nil {
-			b.results[b.at[i]] = verdict(old, r)
+			b.results[b.at[i]] = intake.Verdict(old, r)
 			continue
 		}
 		fresh, at = append(fresh, r), append(at, b.at[i])
@@ -176,14 +169,6 @@ func together(fns ...func() error) error {
 	return cmp.Or(errs...)
 }
 
-// verdict judges a record whose id is taken.
-func verdict(old, r *audit.Record) audit.Result {
-	if !audit.SameContent(old, r) {
-		return audit.Result{Err: audit.ErrConflict}
-	}
-	return audit.Result{Duplicate: true, Sequence: old.Sequence, Hash: old.Hash}
-}
-
 // yield gives the records that lost against another process the verdict on
 // those that won.
 func (b *batch) yield(ctx context.Context, lost []*audit.Record) error {
@@ -201,7 +186,7 @@ func (b *batch) yield(ctx context.Context, lost []*audit.Record) error {
 			b.results[places[r]].Err = audit.Unavailable("another process stored the record and deleted it", nil)
 			continue
 		}
-		b.results[places[r]] = verdict(old, r)
+		b.results[places[r]] = intake.Verdict(old, r)
 	}
 	return nil
 }

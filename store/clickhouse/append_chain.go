@@ -22,7 +22,7 @@ func (s *Store) AppendChainedFresh(ctx context.Context, recs []*audit.Record) ([
 }
 
 func (s *Store) appendChained(ctx context.Context, recs []*audit.Record, unsent bool) ([]audit.Result, error) {
-	b, err := s.begin(ctx, recs, unsent)
+	b, err := s.begin(ctx, recs, true, unsent)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 	if err := chain.CheckRestore(from, to, recs); err != nil {
 		return err
 	}
-	b, err := s.begin(ctx, recs, false)
+	b, err := s.begin(ctx, recs, true, false)
 	if err != nil {
 		return err
 	}

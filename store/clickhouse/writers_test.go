@@ -126,7 +126,7 @@ func TestRivals(t *testing.T) {
 	mine := storetest.CloneAll(recs)
 	mine[3].Error = "other content"
 	linked(t, a, recs)
-	bt, err := b.begin(t.Context(), mine, false)
+	bt, err := b.begin(t.Context(), mine, true, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // Append implements audit.Store. A batch is atomic.
@@ -52,20 +53,15 @@ func (s *Store) admit(recs []*audit.Record, chained bool) (results []audit.Resul
 	results = make([]audit.Result, len(recs))
 	fresh = make([]*audit.Record, len(recs))
 	for i, r := range recs {
-		switch old, ok := s.byRef[r.Ref()]; {
-		case r.ID.IsZero():
-			results[i].Err = audit.Invalid("id", "is required")
-		case !chained && (r.Sequence != 0 || !r.Hash.IsZero()):
-			// A position that no chain gave would be one that no verification can explain.
-			results[i].Err = audit.Invalid("sequence", "is set: a record with a place in a chain cannot be appended outside it")
-		case !ok:
-			fresh[i] = clone(r)
-			s.byRef[r.Ref()] = fresh[i]
-		case audit.SameContent(old, r):
-			results[i] = audit.Result{Duplicate: true, Sequence: old.Sequence, Hash: old.Hash}
-		default:
-			results[i].Err = audit.ErrConflict
+		if results[i].Err = intake.Check(r, chained); results[i].Err != nil {
+			continue
 		}
+		if old := s.byRef[r.Ref()]; old != nil {
+			results[i] = intake.Verdict(old, r)
+			continue
+		}
+		fresh[i] = intake.Clone(r)
+		s.byRef[r.Ref()] = fresh[i]
 	}
 	return results, fresh
 }

@@ -15,15 +15,6 @@ var documents = func() (out []*audit.Field) {
 	return out
 }()
 
-// clone gives a copy that shares no memory that could be written to.
-func clone(r *audit.Record) *audit.Record {
-	c := *r
-	for _, f := range documents {
-		f.SetBytes(&c, slices.Clone(f.Bytes(r)))
-	}
-	return &c
-}
-
 // scratch is room for copies that live until the next one is made.
 type scratch struct {
 	rec   audit.Record

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/annals-dev/annals/audit"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // checkEvery is how many records are looked at between two looks at the context.
@@ -21,7 +22,7 @@ func (s *Store) Get(ctx context.Context, ref audit.Ref) (*audit.Record, error) {
 	if !ok {
 		return nil, audit.ErrNotFound
 	}
-	return clone(r), nil
+	return intake.Clone(r), nil
 }
 
 // Query implements audit.Store. Records of different scopes may share one
@@ -43,7 +44,7 @@ func (s *Store) Query(ctx context.Context, q *audit.Query) (*audit.Page, error) 
 				break
 			}
 		}
-		page.Records = append(page.Records, clone(r))
+		page.Records = append(page.Records, intake.Clone(r))
 	}
 	return page, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 var _ chain.Restorer = (*Store)(nil)
@@ -44,7 +45,7 @@ func (s *Store) Restore(ctx context.Context, from, to chain.Head, recs []*audit.
 	c.head = to
 	fresh := make([]*audit.Record, len(recs))
 	for i, r := range recs {
-		fresh[i] = clone(r)
+		fresh[i] = intake.Clone(r)
 		s.byRef[r.Ref()] = fresh[i]
 	}
 	c.recs = append(c.recs, fresh...)

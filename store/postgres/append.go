@@ -5,6 +5,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 var (
@@ -63,13 +64,7 @@ func (s *Store) admit(ctx context.Context, recs []*audit.Record, results []audit
 	all := make([]item, len(recs))
 	items := make([]*item, 0, len(recs))
 	for i, r := range recs {
-		switch {
-		case r.ID.IsZero():
-			results[i].Err = audit.Invalid("id", "is required")
-			continue
-		case !chained && (r.Sequence != 0 || !r.Hash.IsZero()):
-			// A position that no chain gave would be one that no verification can explain.
-			results[i].Err = audit.Invalid("sequence", "a record that already has a place in a chain cannot be appended")
+		if results[i].Err = intake.Check(r, chained); results[i].Err != nil {
 			continue
 		}
 		number, err := s.makeScope(ctx, r.Scope())
@@ -89,14 +84,6 @@ func (s *Store) admit(ctx context.Context, recs []*audit.Record, results []audit
 // unlink takes back a place in a chain that nothing was stored at.
 func unlink(r *audit.Record) {
 	r.Segment, r.Sequence, r.PrevHash, r.Hash = "", 0, audit.Digest{}, audit.Digest{}
-}
-
-// verdict is the result of a record whose id old has.
-func verdict(old, r *audit.Record) audit.Result {
-	if !audit.SameContent(old, r) {
-		return audit.Result{Err: audit.ErrConflict}
-	}
-	return audit.Result{Duplicate: true, Sequence: old.Sequence, Hash: old.Hash}
 }
 
 // fail is translate for a call that Close may have ended.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // writing appends records on one connection in one transaction, which takes
@@ -74,7 +75,7 @@ func (w *writing) append(ctx context.Context, items []*item) ([]audit.Result, er
 			if w.restore != nil {
 				return nil, chain.TakenID(it.rec)
 			}
-			verdicts[i] = verdict(old, it.rec)
+			verdicts[i] = intake.Verdict(old, it.rec)
 		} else if k.first(it) {
 			fresh = append(fresh, it)
 		}
@@ -93,7 +94,7 @@ func (w *writing) append(ctx context.Context, items []*item) ([]audit.Result, er
 		case k.first(it):
 			verdicts[i] = audit.Result{Sequence: it.rec.Sequence, Hash: it.rec.Hash}
 		default: // it repeats one of the same batch
-			verdicts[i] = verdict(k.firstOf(it), it.rec)
+			verdicts[i] = intake.Verdict(k.firstOf(it), it.rec)
 		}
 	}
 	return verdicts, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/annals-dev/annals/audit"
 	"github.com/annals-dev/annals/chain"
+	"github.com/annals-dev/annals/store/internal/intake"
 )
 
 // Append implements audit.Store. A batch is atomic: one transaction.
@@ -30,13 +31,7 @@ func (s *Store) Append(ctx context.Context, recs []*audit.Record) ([]audit.Resul
 func (b *batch) plain(recs []*audit.Record) ([]audit.Result, error) {
 	results := make([]audit.Result, len(recs))
 	for i, r := range recs {
-		switch {
-		case r.ID.IsZero():
-			results[i].Err = errNoID()
-			continue
-		case r.Sequence != 0 || !r.Hash.IsZero():
-			// A position that no chain gave would be one that no verification can explain.
-			results[i].Err = audit.Invalid("sequence", "a record that already has a place in a chain cannot be appended")
+		if results[i].Err = intake.Check(r, false); results[i].Err != nil {
 			continue
 		}
 		scope, err := b.scope(r.Scope())
@@ -56,22 +51,16 @@ func (b *batch) plain(recs []*audit.Record) ([]audit.Result, error) {
 	return results, b.flush()
 }
 
-func errNoID() error { return audit.Invalid("id", "is required") }
-
 // repeated is the verdict on a record whose id is taken.
 func (b *batch) repeated(scope int64, r *audit.Record) (audit.Result, error) {
 	old, err := stored(b.s, b.conn, scope, r.ID, b.name)
 	if err != nil {
 		return audit.Result{}, err
 	}
-	return verdict(old, r), nil
-}
-
-func verdict(old, r *audit.Record) audit.Result {
-	if old == nil || !audit.SameContent(old, r) {
-		return audit.Result{Err: audit.ErrConflict}
+	if old == nil {
+		return audit.Result{Err: audit.ErrConflict}, nil
 	}
-	return audit.Result{Duplicate: true, Sequence: old.Sequence, Hash: old.Hash}
+	return intake.Verdict(old, r), nil
 }
 
 // AppendChained implements chain.Appender. A batch is atomic: one transaction
@@ -140,7 +129,7 @@ func (c *chained) append(recs []*audit.Record) error {
 		c.results[c.at[i]] = audit.Result{Sequence: r.Sequence, Hash: r.Hash}
 	}
 	for i, first := range repeats { // within the batch, once the first one has its place
-		c.results[i] = verdict(recs[first], recs[i])
+		c.results[i] = intake.Verdict(recs[first], recs[i])
 	}
 	return c.flush()
 }
@@ -211,8 +200,7 @@ func (c *chained) admit(recs []*audit.Record) (repeats map[int]int, err error) {
 		first = make(map[key]int, len(recs))
 	}
 	for i, r := range recs {
-		if r.ID.IsZero() {
-			c.results[i].Err = errNoID()
+		if c.results[i].Err = intake.Check(r, true); c.results[i].Err != nil {
 			continue
 		}
 		scope, err := c.scope(r.Scope())

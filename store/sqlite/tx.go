@@ -47,7 +47,7 @@ func (o *outbox) Enqueue(ctx context.Context, recs []*audit.Record) error {
 	for _, r := range recs {
 		switch {
 		case r.ID.IsZero():
-			return errNoID()
+			return audit.Invalid("id", "is required")
 		case r.Sequence != 0 || !r.Hash.IsZero():
 			return audit.Invalid("sequence", "a record that already has a place in a chain cannot be captured")
 		}
