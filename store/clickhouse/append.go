@@ -58,11 +58,12 @@ type batch struct {
 	unsent  bool // nobody has sent any of the records before
 	recs    []*audit.Record
 	results []audit.Result
-	fresh   []*audit.Record // those that are new, in their order
-	at      []int           // the place of each in recs
-	repeats map[int]int     // a record and the earlier one of the batch that it repeats
-	insert  uint64          // the number of the INSERT that stores them
-	laid    *block          // the content of fresh by columns, for that INSERT
+	fresh   []*audit.Record       // those that are new, in their order
+	at      []int                 // the place of each in recs
+	repeats map[int]int           // a record and the earlier one of the batch that it repeats
+	old     map[int]*audit.Record // what was stored before under the id of a record
+	insert  uint64                // the number of the INSERT that stores them
+	laid    *block                // the content of fresh by columns, for that INSERT
 	leave   func()
 	release func()
 }
@@ -116,7 +117,7 @@ func (b *batch) admit(ctx context.Context, prepare func() error) error {
 	fresh, at := b.fresh[:0], b.at[:0]
 	for i, r := range b.fresh {
 		if old := known.first[r.Ref()]; old != nil {
-			b.results[b.at[i]] = intake.Verdict(old, r)
+			b.judge(b.at[i], old)
 			continue
 		}
 		fresh, at = append(fresh, r), append(at, b.at[i])
@@ -186,19 +187,28 @@ func (b *batch) yield(ctx context.Context, lost []*audit.Record) error {
 			b.results[places[r]].Err = audit.Unavailable("another process stored the record and deleted it", nil)
 			continue
 		}
-		b.results[places[r]] = intake.Verdict(old, r)
+		b.judge(places[r], old)
 	}
 	return nil
 }
 
+// judge gives the verdict on a record whose id stands for another one.
+func (b *batch) judge(at int, old *audit.Record) {
+	if b.old == nil {
+		b.old = map[int]*audit.Record{}
+	}
+	b.old[at] = old
+	b.results[at] = intake.Verdict(old, b.recs[at])
+}
+
 // repeat gives the records that repeat another of the batch their verdict, now
-// that the first one has its place.
+// that it is known what their id stands for.
 func (b *batch) repeat() {
 	for i, first := range b.repeats {
-		if !audit.SameContent(b.recs[first], b.recs[i]) {
-			b.results[i].Err = audit.ErrConflict
-			continue
+		if old := b.old[first]; old != nil {
+			b.results[i] = intake.Verdict(old, b.recs[i])
+		} else if b.results[i].Err = b.results[first].Err; b.results[i].Err == nil {
+			b.results[i] = intake.Verdict(b.recs[first], b.recs[i])
 		}
-		b.results[i] = audit.Result{Duplicate: true, Sequence: b.results[first].Sequence, Hash: b.results[first].Hash}
 	}
 }

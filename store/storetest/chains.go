@@ -194,7 +194,7 @@ func testChainDuplicates(t *testing.T, h *Harness) {
 	conflict.Error = "changed"
 	fresh := event(scopeA, CorpusStart, nil)
 	last := event(scopeA, CorpusStart, nil)
-	batch := []*audit.Record{again, conflict, fresh, unchained(fresh), unchained(plain), last}
+	batch := []*audit.Record{again, conflict, Clone(conflict), unchained(first[0]), fresh, unchained(fresh), unchained(plain), last}
 	before := [2]*audit.Record{Clone(again), Clone(conflict)}
 	results, err := s.AppendChained(t.Context(), batch)
 	if err != nil || len(results) != len(batch) {
@@ -203,6 +203,8 @@ func testChainDuplicates(t *testing.T, h *Harness) {
 	for i, want := range []audit.Result{
 		{Duplicate: true, Sequence: 2, Hash: first[1].Hash},
 		{Err: audit.ErrConflict},
+		{Err: audit.ErrConflict}, // it repeats what was not stored
+		{Duplicate: true, Sequence: 1, Hash: first[0].Hash},
 		{Sequence: 3, Hash: fresh.Hash},
 		{Duplicate: true, Sequence: 3, Hash: fresh.Hash},
 		{Duplicate: true}, // it was stored outside the chain, and stays there

@@ -108,7 +108,8 @@ func testMixedBatch(t *testing.T, h *Harness) {
 	s := h.open(t)
 	at := CorpusStart
 	old := event(scopeA, at, nil)
-	h.store(t, s, []*audit.Record{old})
+	known := event(scopeA, at, nil)
+	h.store(t, s, []*audit.Record{old, known})
 
 	fresh := event(scopeA, at, nil)
 	conflict := Clone(old)
@@ -117,9 +118,11 @@ func testMixedBatch(t *testing.T, h *Harness) {
 	second.Error = "a contradiction within the batch"
 	elsewhere := Clone(old) // the same id in another tenant is another record
 	elsewhere.Tenant, elsewhere.Error = "b", "theirs"
+	unlike := Clone(known)
+	unlike.Error = "something else"
 	last := event(audit.Scope{Namespace: "other", Tenant: "c"}, at.Add(time.Hour), nil)
 
-	batch := []*audit.Record{Clone(old), fresh, conflict, Clone(fresh), second, elsewhere, last}
+	batch := []*audit.Record{Clone(old), fresh, conflict, Clone(fresh), second, elsewhere, unlike, Clone(unlike), Clone(known), last}
 	results, err := s.Append(t.Context(), batch)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +130,7 @@ func testMixedBatch(t *testing.T, h *Harness) {
 	if len(results) != len(batch) {
 		t.Fatalf("%d results for %d records", len(results), len(batch))
 	}
-	for i, want := range []string{"duplicate", "stored", "conflict", "duplicate", "conflict", "stored", "stored"} {
+	for i, want := range []string{"duplicate", "stored", "conflict", "duplicate", "conflict", "stored", "conflict", "conflict", "duplicate", "stored"} {
 		got := "stored"
 		switch {
 		case errors.Is(results[i].Err, audit.ErrConflict):
@@ -145,7 +148,7 @@ func testMixedBatch(t *testing.T, h *Harness) {
 		}
 	}
 	h.settle(t, s)
-	ask(t, s, []*audit.Record{old, fresh, elsewhere, last}, valid(t, audit.Query{}))
+	ask(t, s, []*audit.Record{old, known, fresh, elsewhere, last}, valid(t, audit.Query{}))
 	for _, want := range []*audit.Record{old, elsewhere} {
 		got, err := s.Get(t.Context(), want.Ref())
 		if err != nil || Diff(want, got) != "" {
