@@ -157,8 +157,7 @@ func tighter(a, b *int64, less func(a, b int64) bool) *int64 {
 // writableTime reports whether a time, also after [ceilTime], has a form in
 // RFC 3339 and a number of microseconds.
 func writableTime(t time.Time) bool {
-	year := t.UTC().Year()
-	return year >= 1 && year <= MaxYear && t.UTC().Add(time.Microsecond).Year() <= MaxYear
+	return t.UTC().Year() >= 1 && ceilTime(t.UTC()).Year() <= MaxYear
 }
 
 // ceilTime rounds up to microseconds: both bounds then keep exactly the

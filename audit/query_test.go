@@ -252,3 +252,21 @@ func TestValidateTwiceChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+// A question that was found valid is valid, also at the ends of time.
+func TestValidAgain(t *testing.T) {
+	end := time.Date(MaxYear, 12, 31, 23, 59, 59, 999_999_000, time.UTC)
+	for _, to := range []time.Time{end, end.Add(-time.Nanosecond), end.Add(-999 * time.Nanosecond), end.Add(-time.Microsecond)} {
+		q, err := (&Query{To: to}).Validate()
+		if err != nil {
+			t.Fatalf("%v: %v", to, err)
+		}
+		again, err := q.Validate()
+		if err != nil || !again.To.Equal(q.To) || q.To.Before(to) || q.To.After(end) {
+			t.Errorf("%v became %v, and then %v, %v", to, q.To, again, err)
+		}
+	}
+	if q, err := (&Query{To: end.Add(time.Nanosecond)}).Validate(); err == nil {
+		t.Errorf("got %v", q.To)
+	}
+}
