@@ -55,7 +55,7 @@ func (s *Store) near(ctx context.Context, sp *spans, cond string) ([]*audit.Reco
 	}
 	there, rows := map[audit.ID]bool{}, 0
 	var id string
-	err := s.rows(ctx, "SELECT id FROM "+s.records+" WHERE "+sp.between()+cond+" LIMIT "+strconv.Itoa(mostNear+1)+" SETTINGS max_threads=1", func(r *row) error {
+	err := s.rows(ctx, "SELECT id FROM "+s.records+" WHERE "+sp.between()+cond+" LIMIT "+strconv.Itoa(mostNear+1), func(r *row) error {
 		if err := r.Scan(&id); err != nil {
 			return err
 		}
